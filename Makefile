@@ -1,0 +1,45 @@
+# `make help` lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench clean
+
+PYTHON := python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+TORCH := $(shell grep -m1 '^torch==' envs/requirements.txt)
+# An engine needs about 2 GB: more cores than four at once would be no demo for a laptop.
+CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
+# Rich progress where somebody watches, plain lines in a file.
+LOGGER := $(shell test -t 2 && echo --logger rich)
+DEMO := $(BIN)/snakemake --configfile config/demo.yaml
+REPORT := results/demo/report.html
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+
+setup: $(VENV)/.installed ## make .venv and install the pinned requirements
+
+demo: setup ## set up, run the demo and write its report
+	$(DEMO) --cores $(CORES) $(LOGGER)
+	@test -f $(REPORT) && test -z "$$(find results/demo/tables results/demo/figures workflow/report -newer $(REPORT))" \
+		|| $(DEMO) --report $(REPORT)
+	@echo "The report: $(REPORT)"
+
+test: setup ## set up, check the code and run every test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/pytest
+
+clean: ## remove the demo's results
+	rm -rf results/demo
+
+# uv installs in a quarter of pip's time. --no-deps because some of vLLM's requirements must stay
+# out (envs/overrides.txt); the last install adds the libraries of PyPI's CUDA build of torch
+# where that was taken, and does nothing where a CPU build was found.
+$(VENV)/.installed: envs/requirements.txt
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is missing. Hint: install Python 3.11, or name yours: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r envs/requirements.txt
+	UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH)
+	@touch $@

@@ -1,0 +1,36 @@
+# How stable are the refusals of a language model? See README.md.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A file given with --configfile replaces the default instead of being merged into it.
+if not workflow.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/demo_models.smk"
+include: "workflow/rules/prompts.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/stability.smk"
+include: "workflow/rules/statistics.smk"
+include: "workflow/rules/figures.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    """Everything: tables and figures."""
+    input:
+        ALL_TABLES,
+        ALL_FIGURES,

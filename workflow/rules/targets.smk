@@ -1,0 +1,57 @@
+# Named targets: every stage at which a person may want to stop.
+RESPONSES = expand(
+    f"{CELL}.parquet", model=MODELS, temperature=TEMPERATURES, seed=SEEDS
+)
+ALL_VERDICTS = expand(f"{VERDICTS}.parquet", judge=JUDGES, model=MODELS)
+ALL_TABLES = expand(f"{RUN}/tables/{{table}}.csv", table=TABLES)
+ALL_FIGURES = expand(
+    f"{RUN}/figures/{{judge}}/{{figure}}.{{kind}}",
+    judge=JUDGES,
+    figure=FIGURES,
+    kind=["svg", "png"],
+)
+
+
+localrules:
+    all_prompts,
+    all_responses,
+    all_verdicts,
+    all_stability,
+    all_tables,
+    all_figures,
+
+
+rule all_prompts:
+    """The prompts of the run."""
+    input:
+        PROMPTS,
+
+
+rule all_responses:
+    """The replies of every cell."""
+    input:
+        RESPONSES,
+
+
+rule all_verdicts:
+    """The verdicts of every judge on every model."""
+    input:
+        ALL_VERDICTS,
+
+
+rule all_stability:
+    """The stability of every prompt, under every judge."""
+    input:
+        expand(STABILITY, judge=JUDGES),
+
+
+rule all_tables:
+    """The tables."""
+    input:
+        ALL_TABLES,
+
+
+rule all_figures:
+    """The figures."""
+    input:
+        ALL_FIGURES,

@@ -1,0 +1,29 @@
+"""Write the replies of one cell and their manifest."""
+
+import argparse
+import json
+from pathlib import Path
+
+from refusal_stability import command, files
+from refusal_stability.contracts import Prompts, Responses
+from refusal_stability.generation import generate_cell
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument("--temperature", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument("--output", type=Path, required=True, help="responses, Parquet")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    args = parser.parse_args()
+    prompts = files.read_parquet(args.prompts, Prompts)
+    responses, manifest = generate_cell(args.model, args.temperature, args.seed, prompts)
+    files.write_parquet(responses, args.output, Responses)
+    files.write_json(manifest, args.manifest)
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()

@@ -1,0 +1,40 @@
+"""Write one judge's verdicts on one model's responses, and their manifest."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from refusal_stability import command, files
+from refusal_stability.contracts import Prompts, Responses, Verdicts
+from refusal_stability.judging import judge_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--judge", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument(
+        "--responses", type=Path, nargs="+", required=True, help="a model's cells, Parquet"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="verdicts, Parquet")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    args = parser.parse_args()
+    rubric = files.read_text(Path(args.judge["rubric"]))
+    prompts = files.read_parquet(args.prompts, Prompts)
+    responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
+    verdicts, manifest = judge_model(args.judge, rubric, prompts, responses)
+    files.write_parquet(verdicts, args.output, Verdicts)
+    files.write_json(manifest, args.manifest)
+    print(
+        f"{manifest['count']} verdicts from {manifest['distinct_pairs']} distinct pairs, "
+        f"invalid: {manifest['invalid'] or 'none'}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()

@@ -1,0 +1,23 @@
+"""Cells: how their numbers are written in paths, and how their seeds reach each request."""
+
+import hashlib
+
+
+def temperature_text(temperature: float) -> str:
+    """Write a temperature as it stands in every path: 0 -> "0", 0.70 -> "0.7", 1.0 -> "1"."""
+    return f"{float(temperature):.15g}"
+
+
+def request_seed(seed: int, prompt_id: str, scope: str) -> int:
+    """Return the sampling seed of one request, an integer in [0, 2**63).
+
+    With ``scope="prompt"`` it is derived from (seed, prompt_id) by SHA-256, which makes the
+    prompts of a cell independent draws. With ``scope="cell"`` every prompt gets the cell's
+    own seed, as in arXiv 2512.12066, where the draws of all prompts then move together.
+    """
+    if scope == "cell":
+        return seed
+    if scope != "prompt":
+        raise ValueError(f"scope must be 'prompt' or 'cell', not {scope!r}")
+    digest = hashlib.sha256(f"{seed}:{prompt_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,252 @@
+"""The configuration: checked in full before anything is planned, defaults filled in."""
+
+import collections
+import copy
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from refusal_stability.cells import temperature_text
+from refusal_stability.errors import ConfigError
+from refusal_stability.prompt_files import read_prompt_file
+
+# vLLM raises a temperature between 0 and this to this, which would run another cell than named.
+MIN_SAMPLING_TEMPERATURE = 0.01
+# Words that stand for an aggregate where a table otherwise names a model or judge.
+RESERVED_NAMES = ("all",)
+DEMO_PREFIX = "demo:"
+
+
+def checked_config(
+    config: dict[str, Any], schema_file: Path, config_file: str, demo_models: Sequence[str]
+) -> dict[str, Any]:
+    """Return a copy of ``config`` with every default filled in.
+
+    Raises ConfigError, or InputError for a file of prompts, with one line that names the
+    file, the key or row, and what to do.
+    """
+    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    config = copy.deepcopy(config)
+    try:
+        # Of several errors, best_match takes the one nearest the top: mend that one first.
+        error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(config))
+        if error is not None:
+            raise ConfigError(_explain(error))
+        _fill_defaults(config, schema, schema)
+        for problem in _problems(config, demo_models):
+            raise ConfigError(problem)
+    except ConfigError as error:
+        raise ConfigError(f"{config_file}: {error}") from None
+    return config
+
+
+def is_folder(weights: str) -> bool:
+    """Tell whether ``weights`` names a local folder rather than a Hugging Face id.
+
+    An id has exactly one slash; a path starts with ".", "/" or "~", has more or fewer
+    slashes, or begins with a folder that exists here.
+    """
+    return (
+        weights.startswith((".", "/", "~"))
+        or weights.count("/") != 1
+        or Path(weights.split("/")[0]).is_dir()
+    )
+
+
+def _validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    # JSON Schema lets 42.0 pass as an integer, and YAML's .nan and .inf as numbers.
+    strict = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and math.isfinite(value)
+            ),
+        }
+    )
+    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=strict)
+    return validator(schema)
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    where = _key(error.absolute_path)
+    value, limit = error.instance, error.validator_value
+    prefix = f"{where}: " if where else ""
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema["properties"])
+            unknown = next(key for key in value if key not in known)
+            near = difflib.get_close_matches(str(unknown), known, n=1, cutoff=0.6)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(known)}"
+            return f"{prefix}unknown key '{unknown}'. Hint: {hint}"
+        case "required":
+            missing = next(key for key in limit if key not in value)
+            return f"{prefix}the key '{missing}' is missing. Hint: see config/README.md"
+        case "minItems":
+            return f"{prefix}the list is empty. Hint: give at least one entry"
+        case "uniqueItems":
+            twice = next(item for item in value if value.count(item) > 1)
+            return f"{prefix}{twice!r} stands twice. Hint: remove one of them"
+        case "enum":
+            choices = ", ".join(map(str, limit))
+            near = difflib.get_close_matches(str(value), list(map(str, limit)), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "choose one of them"
+            return f"{prefix}{value!r} is not one of {choices}. Hint: {hint}"
+        case "pattern":
+            return (
+                f"{prefix}{value!r} cannot be a file name. Hint: use letters, digits, '.', '_' "
+                "and '-', starting with a letter or digit"
+            )
+        case "type":
+            return f"{prefix}{_wrong_type(value, limit)}"
+        case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
+            bound = {
+                "minimum": "at least",
+                "exclusiveMinimum": "above",
+                "maximum": "at most",
+                "exclusiveMaximum": "below",
+            }[error.validator]
+            return f"{prefix}{value} is out of range. Hint: it must be {bound} {limit}"
+        case "minLength":
+            return f"{prefix}the text is empty. Hint: give a value or remove the key"
+        case _ if error.schema is False:
+            return f"{prefix}does not belong to this source. Hint: remove the key"
+    return f"{prefix}{error.message}. Hint: see config/README.md"
+
+
+def _wrong_type(value: Any, wanted: str) -> str:
+    shown = "nothing" if value is None else repr(value)
+    names = {
+        "number": "a number",
+        "integer": "an integer",
+        "boolean": "true or false",
+        "string": "text",
+        "array": "a list",
+        "object": "a mapping of keys",
+    }
+    if wanted in ("number", "integer") and isinstance(value, str):
+        hint = "write it without quotes, and 0.1 rather than 1e-1, which YAML reads as text"
+    elif wanted == "array":
+        hint = "write [a, b] or one '- item' a line"
+    else:
+        hint = "see config/README.md"
+    return f"{shown} is not {names[wanted]}. Hint: {hint}"
+
+
+def _key(path: Sequence[str | int]) -> str:
+    key = ""
+    for part in path:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    return key
+
+
+def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _fill_defaults(item, resolved(schema["items"], root), root)
+    elif isinstance(value, dict):
+        for key, subschema in schema.get("properties", {}).items():
+            subschema = resolved(subschema, root)
+            if "default" in subschema:
+                value.setdefault(key, copy.deepcopy(subschema["default"]))
+            if key in value:
+                _fill_defaults(value[key], subschema, root)
+
+
+def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with its "$ref" into ``root``'s "$defs" followed."""
+    if "$ref" not in schema:
+        return schema
+    return {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+
+
+def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[str]:
+    """Yield what no schema can say, one line each."""
+    for kind in ("models", "judges"):
+        yield from _name_problems(kind, [entry["name"] for entry in config[kind]])
+        for number, entry in enumerate(config[kind]):
+            yield from _weights_problems(f"{kind}[{number}]", entry, demo_models)
+    for number, model in enumerate(config["models"]):
+        if model["max_tokens"] >= model["max_model_len"]:
+            yield (
+                f"models[{number}].max_tokens: {model['max_tokens']} leaves no room for a prompt "
+                f"in max_model_len {model['max_model_len']}. Hint: raise max_model_len"
+            )
+    for number, judge in enumerate(config["judges"]):
+        rubric = Path(judge["rubric"])
+        if not rubric.is_file():
+            yield (
+                f"judges[{number}].rubric: no file {rubric}. Hint: give a path from the folder "
+                "in which snakemake runs"
+            )
+    seen: dict[str, float] = {}
+    for number, temperature in enumerate(config["temperatures"]):
+        if 0 < temperature < MIN_SAMPLING_TEMPERATURE:
+            yield (
+                f"temperatures[{number}]: vLLM raises {temperature} to "
+                f"{MIN_SAMPLING_TEMPERATURE}. Hint: use 0 for greedy decoding"
+            )
+        text = temperature_text(temperature)
+        if text in seen:
+            yield (
+                f"temperatures[{number}]: {temperature} and {seen[text]} are both written "
+                f"T{text} in paths. Hint: remove one of them"
+            )
+        seen[text] = temperature
+    if config["prompts"]["source"] == "file":
+        path = Path(config["prompts"]["path"])
+        if not path.is_file():
+            yield (
+                f"prompts.path: no file {path}. Hint: give a path from the folder in which "
+                "snakemake runs"
+            )
+        # The controller's environment may lack polars; then the job looks at the file.
+        elif path.suffix != ".parquet" or find_spec("polars"):
+            collections.deque(read_prompt_file(path), maxlen=0)
+
+
+def _name_problems(kind: str, names: list[str]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names):
+        if name.lower() in RESERVED_NAMES:
+            yield f"{kind}[{number}].name: '{name}' is reserved. Hint: choose another name"
+        # Folders of some file systems do not tell upper from lower case.
+        first = seen.setdefault(name.lower(), number)
+        if first != number:
+            yield (
+                f"{kind}[{number}].name: '{name}' is already the name of {kind}[{first}]. "
+                "Hint: give each entry a name of its own"
+            )
+
+
+def _weights_problems(
+    where: str, entry: dict[str, Any], demo_models: Sequence[str]
+) -> Iterator[str]:
+    weights = entry["weights"]
+    local = True
+    if weights.startswith(DEMO_PREFIX):
+        name = weights.removeprefix(DEMO_PREFIX)
+        if name not in demo_models:
+            yield (
+                f"{where}.weights: no demo model '{name}'. Hint: there are {', '.join(demo_models)}"
+            )
+    elif is_folder(weights):
+        if not (Path(weights).expanduser() / "config.json").is_file():
+            yield (
+                f"{where}.weights: no model folder {weights} (it must hold a config.json). "
+                "Hint: check the path, or give a Hugging Face id as owner/name"
+            )
+    else:
+        local = False
+    if local and "revision" in entry:
+        yield (
+            f"{where}.revision: only weights from the Hugging Face hub have a revision. "
+            "Hint: remove the key"
+        )

@@ -1,0 +1,156 @@
+"""Every file that passes between stages: its columns, their types and what must hold.
+
+Declared once here, checked by :mod:`refusal_stability.files` on reading and on writing.
+"""
+
+import dataframely as dy
+
+from refusal_stability.labels import LABELS, SCORINGS
+
+_SHA256 = r"^[0-9a-f]{64}$"
+_PROMPT_ID = r"^[0-9a-f]{12}$"
+POOLED = "pooled"
+
+
+class Prompts(dy.Schema):
+    """One row a prompt, in the order in which they are asked."""
+
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    prompt = dy.String(min_length=1)
+    source = dy.String()
+    category = dy.String(nullable=True)
+
+
+class Responses(dy.Schema):
+    """One row a prompt: the replies of one cell."""
+
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    temperature = dy.Float64(min=0)
+    seed = dy.Int64()
+    response = dy.String()
+    reasoning = dy.String(nullable=True)
+    finish_reason = dy.Enum(["stop", "length", "abort", "error"])
+    prompt_tokens = dy.Int64(min=1)
+    response_tokens = dy.Int64(min=0)
+
+
+class Verdicts(dy.Schema):
+    """One row a response: what one judge says of one model's responses."""
+
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    temperature = dy.Float64(primary_key=True, min=0)
+    seed = dy.Int64(primary_key=True)
+    label = dy.Enum(LABELS)
+    reason = dy.String(nullable=True)
+    p_refuse = dy.Float64(nullable=True, min=0, max=1)
+    p_partial = dy.Float64(nullable=True, min=0, max=1)
+    p_comply = dy.Float64(nullable=True, min=0, max=1)
+    response_sha256 = dy.String(regex=_SHA256)
+
+
+class Stability(dy.Schema):
+    """One row a (model, scoring, scope, prompt): one judge's counts and their stability.
+
+    ``scope`` is "pooled" or a temperature as text. ``n`` counts the valid labels. Measures of
+    a prompt without a valid label are null; pair_disagreement needs two of them.
+    """
+
+    model = dy.String(primary_key=True)
+    scoring = dy.Enum(list(SCORINGS), primary_key=True)
+    scope = dy.String(primary_key=True)
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    n = dy.Int64(min=0)
+    n_refuse = dy.Int64(min=0)
+    n_partial = dy.Int64(min=0)
+    n_comply = dy.Int64(min=0)
+    n_invalid = dy.Int64(min=0)
+    ssi = dy.Float64(nullable=True, min=0, max=1)
+    flip = dy.Bool(nullable=True)
+    hard_flip = dy.Bool(nullable=True)
+    pair_disagreement = dy.Float64(nullable=True, min=0, max=1)
+
+
+def _share() -> dy.Float64:
+    return dy.Float64(nullable=True, min=0, max=1)
+
+
+class Summary(dy.Schema):
+    """How stable one group of prompts is: counts, then every estimate with its interval."""
+
+    n_prompts = dy.Int64(min=0)
+    n_responses = dy.Int64(min=0)
+    n_invalid = dy.Int64(min=0)
+    mean_ssi = _share()
+    mean_ssi_low = _share()
+    mean_ssi_high = _share()
+    flip_rate = _share()
+    flip_rate_low = _share()
+    flip_rate_high = _share()
+    hard_flip_rate = _share()
+    hard_flip_rate_low = _share()
+    hard_flip_rate_high = _share()
+    unstable_rate = _share()
+    unstable_rate_low = _share()
+    unstable_rate_high = _share()
+    refusal_rate = _share()
+    refusal_rate_low = _share()
+    refusal_rate_high = _share()
+    partial_rate = _share()
+    partial_rate_low = _share()
+    partial_rate_high = _share()
+    comply_rate = _share()
+    comply_rate_low = _share()
+    comply_rate_high = _share()
+    pair_disagreement = _share()
+    pair_disagreement_low = _share()
+    pair_disagreement_high = _share()
+
+
+class _Model(dy.Schema):
+    judge = dy.String(primary_key=True)
+    model = dy.String(primary_key=True)
+
+
+class _Temperature(_Model):
+    temperature = dy.Float64(primary_key=True, min=0)
+
+
+class _Group(_Model):
+    grouping = dy.Enum(["source", "category"], primary_key=True)
+    group = dy.String(primary_key=True)
+
+
+class Models(_Model, Summary):
+    """tables/models.csv: one row a (judge, model), all temperatures and seeds pooled."""
+
+
+class WithinTemperature(_Temperature, Summary):
+    """tables/within_temperature.csv: one row a (judge, model, temperature), over its seeds."""
+
+
+class Categories(_Group, Summary):
+    """tables/categories.csv: as models.csv, for each source and each category of prompts."""
+
+
+class JudgeAgreement(dy.Schema):
+    """tables/judge_agreement.csv: one row a pair of judges and model, or all models."""
+
+    judge_a = dy.String(primary_key=True)
+    judge_b = dy.String(primary_key=True)
+    model = dy.String(primary_key=True)
+    n = dy.Int64(min=0)
+    n_invalid = dy.Int64(min=0)
+    agreement = _share()
+    agreement_low = _share()
+    agreement_high = _share()
+    kappa = dy.Float64(nullable=True, min=-1, max=1)
+    kappa_low = dy.Float64(nullable=True, min=-1, max=1)
+    kappa_high = dy.Float64(nullable=True, min=-1, max=1)
+
+
+TABLES: dict[str, type[dy.Schema]] = {
+    "models": Models,
+    "within_temperature": WithinTemperature,
+    "categories": Categories,
+    "judge_agreement": JudgeAgreement,
+}

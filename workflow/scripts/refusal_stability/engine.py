@@ -1,0 +1,178 @@
+"""The vLLM engine inside a job, and the way from messages to token ids and back."""
+
+import functools
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refusal_stability.config import is_folder
+from refusal_stability.errors import InputError
+from refusal_stability.files import sha256_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from vllm import LLM, RequestOutput, SamplingParams
+
+# Seconds between two progress lines in a log.
+PROGRESS_SECONDS = 10.0
+
+
+def prepare_environment() -> None:
+    """Set what transformers and vLLM read from the environment when they are imported."""
+    # A compute job opens no connection: weights are found on disk or not at all.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["VLLM_NO_USAGE_STATS"] = "1"
+    # The engine lives in this process: it starts in a third of the time and dies with the job.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    # On a CPU, engines that pin their threads to the same cores slow each other down fivefold.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+
+def local_weights(entry: dict[str, Any]) -> Path:
+    """Return the folder of a model's or judge's weights.
+
+    Args:
+        entry: its settings; `weights` is a folder or a Hugging Face id that was downloaded.
+
+    Raises:
+        InputError: the folder or the downloaded revision is not on this machine.
+    """
+    weights, revision = entry["weights"], entry.get("revision")
+    if is_folder(weights):
+        folder = Path(weights).expanduser()
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{entry['name']}: no model folder {folder}. Hint: check `weights`")
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(weights, revision=revision, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError) as error:
+        wanted = f"{weights} --revision {revision}" if revision else weights
+        raise InputError(
+            f"{entry['name']}: the weights {weights} are not on this machine, and jobs do not "
+            f"use the network. Hint: run `hf download {wanted}` where there is a network"
+        ) from error
+
+
+def load_tokenizer(entry: dict[str, Any], folder: Path) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer of a model or judge. Raises InputError without a chat template."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{entry['name']}: no tokenizer can be loaded from {folder}. Hint: it must hold the "
+            "files that transformers' save_pretrained writes"
+        ) from error
+    if tokenizer.chat_template is None:
+        raise InputError(
+            f"{entry['name']}: its tokenizer has no chat template. Hint: use the model's "
+            "instruct or chat variant"
+        )
+    return tokenizer
+
+
+def chat_token_ids(
+    tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], thinking: bool
+) -> list[int]:
+    """Apply the chat template once, to token ids, with thinking set and at most one BOS."""
+    ids = tokenizer.apply_chat_template(
+        messages,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=False,
+        enable_thinking=thinking,
+    )
+    return with_one_bos(ids, tokenizer.bos_token_id, _adds_bos(tokenizer))
+
+
+def with_one_bos(ids: Sequence[int], bos: int | None, wanted: bool) -> list[int]:
+    """Return ``ids`` with a repeated BOS removed and, if ``wanted``, a missing one added."""
+    ids = list(ids)
+    while len(ids) > 1 and bos is not None and ids[0] == ids[1] == bos:
+        ids = ids[1:]
+    if wanted and bos is not None and ids[:1] != [bos]:
+        ids = [bos, *ids]
+    return ids
+
+
+def _adds_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    return tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
+
+
+def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
+    """Start vLLM in this process with the settings of a model or judge."""
+    # The import makes a million lasting objects. To look through them for garbage, again and
+    # again while they are made, takes a sixth of its time.
+    gc.disable()
+    from vllm import LLM
+
+    gc.freeze()
+    gc.enable()
+    kv_cache_gib = entry.get("kv_cache_gib")
+    return LLM(
+        model=str(folder),
+        dtype=entry["dtype"],
+        max_model_len=entry["max_model_len"],
+        enforce_eager=entry["enforce_eager"],
+        tensor_parallel_size=max(1, entry["gpus"]),
+        kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
+        trust_remote_code=False,
+    )
+
+
+def complete(
+    llm: "LLM", requests: list[list[int]], sampling: "list[SamplingParams]"
+) -> "list[RequestOutput]":
+    """Run all requests, token ids each, as one batch, and shut the engine down.
+
+    Progress lines go to standard error.
+    """
+    from tqdm import tqdm
+
+    progress = functools.partial(
+        tqdm,
+        file=sys.stderr,
+        mininterval=PROGRESS_SECONDS,
+        # A line each, so that a log can be read while it grows.
+        bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}]\n",
+    )
+    prompts = [{"prompt_token_ids": ids} for ids in requests]
+    outputs = llm.generate(prompts, sampling, use_tqdm=progress)
+    llm.llm_engine.engine_core.shutdown()
+    return outputs
+
+
+def determinism_mode() -> str:
+    """Tell whether the engine promises the same reply whatever else is in its batch."""
+    return "batch_invariant" if os.environ.get("VLLM_BATCH_INVARIANT") == "1" else "default"
+
+
+def engine_manifest(llm: "LLM", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> dict:
+    """Return what a manifest says of the engine: versions, device, dtype, template, revision."""
+    import torch
+    import vllm
+    from vllm.platforms import current_platform
+
+    # A snapshot of the hub's cache lies in .../snapshots/<commit>.
+    commit = folder.name if folder.parent.name == "snapshots" else None
+    return {
+        "engine": "vllm",
+        "engine_version": vllm.__version__,
+        "torch_version": torch.__version__,
+        "transformers_version": metadata.version("transformers"),
+        "device": current_platform.get_device_name() or current_platform.device_type,
+        "dtype": str(llm.llm_engine.model_config.dtype).removeprefix("torch."),
+        "determinism": determinism_mode(),
+        "revision": commit,
+        "chat_template_sha256": sha256_text(tokenizer.get_chat_template()),
+    }

@@ -1,0 +1,104 @@
+"""Reading and writing: files appear whole or not at all, and keep their contracts."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+
+from refusal_stability.errors import ContractError, InputError
+
+
+def sha256_text(text: str) -> str:
+    """Return the hexadecimal SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_parquet(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
+    """Read one stage's file. Raises InputError if unreadable, ContractError if it is wrong."""
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"{path}: not a readable Parquet file ({_first_line(error)}). "
+            "Hint: delete it and run snakemake again"
+        ) from error
+    return _checked(table, contract, path)
+
+
+def write_parquet(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> None:
+    """Write one stage's file, with the contract's columns in the contract's order."""
+    table = _checked(table, contract, path)
+    _write_whole(path, lambda part: table.write_parquet(part, compression="zstd"))
+
+
+def read_csv(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
+    """Read a table for people. Raises InputError if unreadable, ContractError if it is wrong."""
+    try:
+        # All text first: a model may be named 007.
+        table = pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({_first_line(error)})") from error
+    return _checked(table, contract, path)
+
+
+def write_csv(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> None:
+    """Write a table for people: CSV, with the contract's columns in the contract's order."""
+    table = _checked(table, contract, path)
+    _write_whole(path, table.write_csv)
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write a manifest: readable JSON, keys in the order given."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    _write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that the user named. Raises InputError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({_first_line(error)})") from error
+
+
+def _checked(table: pl.DataFrame, contract: type[dy.Schema], path: Path) -> pl.DataFrame:
+    try:
+        return contract.validate(table, cast=True)
+    except (dy.exc.SchemaError, dy.exc.ValidationError, pl.exceptions.PolarsError) as error:
+        # Only the names of the broken rules: polars quotes values, which may be harmful text.
+        if isinstance(error, pl.exceptions.PolarsError) and not isinstance(
+            error, dy.exc.SchemaError
+        ):
+            broken = "a column has values of another type"
+        else:
+            broken = " ".join(str(error).split("Resolved plan")[0].split())
+        raise ContractError(
+            f"{path}: breaks the contract {contract.__name__}: {broken}. "
+            "Hint: it was not written by this version of the workflow; delete it and run again"
+        ) from error
+
+
+def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Same folder, so that the rename is atomic; the process id, so that two writers never meet.
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

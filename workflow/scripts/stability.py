@@ -1,0 +1,28 @@
+"""Write the stability of every prompt under one judge."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from refusal_stability import command, files
+from refusal_stability.contracts import Stability, Verdicts
+from refusal_stability.stability import stability
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--verdicts", type=Path, nargs="+", required=True, help="one file a model, named for it"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="stability, Parquet")
+    args = parser.parse_args()
+    verdicts = pl.concat(
+        files.read_parquet(path, Verdicts).with_columns(model=pl.lit(path.stem))
+        for path in args.verdicts
+    )
+    files.write_parquet(stability(verdicts), args.output, Stability)
+
+
+if __name__ == "__main__":
+    command.run(main)
