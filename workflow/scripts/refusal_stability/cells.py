@@ -5,7 +5,8 @@ import hashlib
 
 def temperature_text(temperature: float) -> str:
     """Write a temperature as it stands in every path: 0 -> "0", 0.70 -> "0.7", 1.0 -> "1"."""
-    return f"{float(temperature):.15g}"
+    # Adding 0 makes -0.0 positive.
+    return f"{float(temperature) + 0.0:.15g}"
 
 
 def request_seed(seed: int, prompt_id: str, scope: str) -> int:

@@ -116,8 +116,10 @@ def _explain(error: jsonschema.ValidationError) -> str:
             return f"{prefix}{value} is out of range. Hint: it must be {bound} {limit}"
         case "minLength":
             return f"{prefix}the text is empty. Hint: give a value or remove the key"
-        case _ if error.schema is False:
-            return f"{prefix}does not belong to this source. Hint: remove the key"
+        case "not":
+            return (
+                f"{where}.{limit['required'][0]}: does not belong to this source. Hint: remove it"
+            )
     return f"{prefix}{error.message}. Hint: see config/README.md"
 
 

@@ -89,7 +89,7 @@ def split_reasoning(text: str, thinking: bool) -> tuple[str | None, str]:
         return None, text
     reasoning, end, response = text.partition(END_OF_REASONING)
     if not end:
-        return text, ""
+        return text.removeprefix("<think>").strip(), ""
     return reasoning.removeprefix("<think>").strip(), response.strip()
 
 

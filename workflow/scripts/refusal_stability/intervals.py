@@ -27,7 +27,8 @@ def bootstrap_interval(
         seed: seed of the generator; equal seeds give equal intervals.
 
     Returns:
-        (low, high); (nan, nan) without prompts or where the statistic is undefined.
+        (low, high), of the resamples in which the statistic is defined; (nan, nan) if there
+        are none.
     """
     n_prompts = len(per_prompt)
     if n_prompts == 0:
@@ -44,18 +45,22 @@ def bootstrap_interval(
     with warnings.catch_warnings():
         # Constant data are no fault here: their percentile interval is that constant.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        interval = stats.bootstrap(
+        distribution = stats.bootstrap(
             (np.arange(n_prompts),),
             of_resampled,
             vectorized=True,
             axis=-1,
             n_resamples=resamples,
             batch=max(1, 10_000_000 // per_prompt.size),
-            confidence_level=CONFIDENCE,
             method="percentile",
             rng=np.random.default_rng(seed),
-        ).confidence_interval
-    return float(interval.low), float(interval.high)
+        ).bootstrap_distribution
+    defined = distribution[~np.isnan(distribution)]
+    if defined.size == 0:
+        return float("nan"), float("nan")
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def mean_interval(values: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:

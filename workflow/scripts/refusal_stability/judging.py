@@ -54,7 +54,7 @@ def judge_model(
         "seed",
         label=pl.coalesce("skipped", "label"),
         reason=pl.coalesce(
-            skipped.then(pl.lit("the reply was cut off inside its reasoning")),
+            skipped.then(pl.lit("the reply ended inside its reasoning")),
             pl.when(pl.col("skipped") == ERROR).then(
                 pl.format("the engine ended the reply with {}", "finish_reason")
             ),
@@ -79,11 +79,10 @@ def judge_model(
 
 def _skipped() -> pl.Expr:
     """The label of a response that no judge is asked about, else null."""
-    cut_off = (pl.col("finish_reason") == "length") & (pl.col("response") == "")
     return (
         pl.when(pl.col("finish_reason").is_in(["abort", "error"]))
         .then(pl.lit(ERROR))
-        .when(cut_off & pl.col("reasoning").is_not_null())
+        .when(pl.col("reasoning").is_not_null() & (pl.col("response") == ""))
         .then(pl.lit(INCOMPLETE))
     )
 

@@ -37,7 +37,9 @@ def read_prompt_file(path: Path) -> Iterator[tuple[str, str, str | None]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text. Hint: save the file as UTF-8") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        # polars raises some without the operating system's words.
+        reason = error.strerror or "No such file or directory"
+        raise InputError(f"{path}: cannot be read ({reason}). Hint: check the path") from error
     if empty:
         raise InputError(f"{path}: there are no rows. Hint: give at least one prompt")
 
@@ -50,6 +52,12 @@ def _checked(place: str, row: dict[str, Any]) -> tuple[str, str | None]:
         raise InputError(f"{place}: the prompt is not text. Hint: put it in quotes")
     if not prompt.strip():
         raise InputError(f"{place}: {_EMPTY}")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{place}: the prompt holds half of a character. Hint: mend its \\u escapes"
+        ) from error
     return prompt, None if category in (None, "") else str(category)
 
 
@@ -63,6 +71,7 @@ def _missing_column(place: Path | str, columns: list[str]) -> InputError:
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
+        start = 1
         try:
             header = next(reader, [])
             if "prompt" not in header:
@@ -86,7 +95,7 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 start = reader.line_num + 1
         except csv.Error as error:
             raise InputError(
-                f"{path}, line {reader.line_num}: not CSV ({error}). Hint: write a quote "
+                f"{path}, line {start}: not CSV ({error}). Hint: write a quote "
                 "inside a quoted text twice"
             ) from error
 

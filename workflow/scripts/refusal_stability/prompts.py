@@ -109,6 +109,12 @@ def _beavertails(settings: dict[str, Any]) -> Iterator[Row]:
             f"prompts: the dataset {dataset_id} cannot be loaded ({reason}). Hint: this needs "
             "the network once; or give prompts.path, a local copy"
         ) from error
+    missing = {"prompt", "category", "is_safe"} - set(dataset.column_names)
+    if missing:
+        raise InputError(
+            f"prompts: the dataset {dataset_id} lacks {', '.join(sorted(missing))}. "
+            "Hint: give prompts.path, a copy of BeaverTails"
+        )
     for number, row in enumerate(dataset.filter(lambda row: not row["is_safe"])):
         category = next((name for name, holds in row["category"].items() if holds), None)
         yield Row(f"{dataset_id}, unsafe row {number}", row["prompt"], "beavertails", category)

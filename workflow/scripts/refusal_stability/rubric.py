@@ -11,9 +11,12 @@ def neutralise(text: str, special_tokens: Iterable[str] = ()) -> str:
     A space after the first character keeps the text readable for the judge and makes the
     tokenizer read it as ordinary characters.
     """
+    # White space counts for nothing here: runs of it are tokens of some vocabularies.
+    tokens = {token.strip() for token in (*TAGS, *special_tokens)}
     # Longest first: a token that contains another must be broken as a whole.
-    for token in sorted({*TAGS, *special_tokens}, key=len, reverse=True):
-        if len(token) > 1:
+    for token in sorted(tokens, key=len, reverse=True):
+        # More than once, because a token may overlap with itself.
+        while len(token) > 1 and token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
 

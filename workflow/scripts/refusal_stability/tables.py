@@ -168,8 +168,10 @@ def _agreement_row(both: pl.DataFrame, settings: Settings) -> dict[str, float]:
 
 def agreement(confusion: np.ndarray) -> np.ndarray:
     """Return the share of equal labels; ``confusion`` is (..., n_prompts, 9), row by row."""
-    table = _shares(confusion)
-    return np.trace(table, axis1=-2, axis2=-1)
+    counts = _counts(confusion)
+    # Whole numbers until the last step, so that full agreement is exactly 1.
+    with np.errstate(invalid="ignore"):
+        return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
 
 
 def kappa(confusion: np.ndarray) -> np.ndarray:
@@ -177,19 +179,19 @@ def kappa(confusion: np.ndarray) -> np.ndarray:
 
     Written here because the bootstrap needs it of thousands of tables at once.
     """
-    table = _shares(confusion)
-    observed = np.trace(table, axis1=-2, axis2=-1)
-    expected = (table.sum(axis=-1) * table.sum(axis=-2)).sum(axis=-1)
-    # Two judges that only ever give one label agree by chance alone.
+    counts = _counts(confusion)
+    # (p_o - p_e) / (1 - p_e), both sides times the square of the number of responses.
+    n = counts.sum(axis=(-2, -1))
+    observed = np.trace(counts, axis1=-2, axis2=-1) * n
+    expected = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(1 - expected > 1e-12, (observed - expected) / (1 - expected), np.nan)
+        return np.where(n**2 > expected, (observed - expected) / (n**2 - expected), np.nan)
 
 
-def _shares(confusion: np.ndarray) -> np.ndarray:
+def _counts(confusion: np.ndarray) -> np.ndarray:
     size = len(VALID_LABELS)
     total = confusion.sum(axis=-2)
-    with np.errstate(invalid="ignore"):
-        return (total / total.sum(axis=-1, keepdims=True)).reshape(*total.shape[:-1], size, size)
+    return total.reshape(*total.shape[:-1], size, size)
 
 
 def _estimate(name: str, value: float | None, interval: Iterable[float]) -> dict[str, float | None]:

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from refusal_stability.engine import determinism_mode, local_weights, with_one_bos
+from refusal_stability.errors import InputError
+
+BOS = 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "bos", "wanted", "expected"),
+    [
+        pytest.param([1, 5, 6], BOS, True, [1, 5, 6], id="one is kept"),
+        pytest.param([1, 1, 5], BOS, True, [1, 5], id="two become one"),
+        pytest.param([1, 1, 1, 5], BOS, True, [1, 5], id="three become one"),
+        pytest.param([5, 6], BOS, True, [1, 5, 6], id="a missing one is added"),
+        pytest.param([5, 6], BOS, False, [5, 6], id="none is added unwanted"),
+        pytest.param([1, 5], BOS, False, [1, 5], id="the template's own is kept"),
+        pytest.param([1, 1, 5], BOS, False, [1, 5], id="two become one, unwanted"),
+        pytest.param([1, 5, 1, 1], BOS, True, [1, 5, 1, 1], id="later ones are left"),
+        pytest.param([5, 5], None, False, [5, 5], id="no BOS in the vocabulary"),
+        pytest.param([5, 5], None, True, [5, 5], id="no BOS to add"),
+        pytest.param([], BOS, True, [1], id="nothing"),
+        pytest.param([], BOS, False, [], id="nothing, unwanted"),
+        pytest.param([1], BOS, True, [1], id="alone"),
+        pytest.param([0, 0, 5], 0, True, [0, 5], id="the id 0 is a BOS like others"),
+        pytest.param([5], 0, True, [0, 5], id="the id 0 is added"),
+    ],
+)
+def test_with_one_bos(ids: list[int], bos: int | None, wanted: bool, expected: list[int]) -> None:
+    before = list(ids)
+    assert with_one_bos(ids, bos, wanted) == expected
+    assert ids == before
+
+
+def test_weights_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert local_weights({"name": "m", "weights": str(tmp_path)}) == tmp_path
+
+
+def test_a_folder_without_weights_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^m: no model folder .*\. Hint: check `weights`$"):
+        local_weights({"name": "m", "weights": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("revision", "wanted"),
+    [({}, "nobody/nothing`"), ({"revision": "abc"}, "nobody/nothing --revision abc`")],
+)
+def test_weights_that_were_not_downloaded_are_one_line(
+    revision: dict[str, str], wanted: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        local_weights({"name": "m", "weights": "nobody/nothing", **revision})
+    message = str(caught.value)
+    assert message.startswith("m: the weights nobody/nothing are not on this machine")
+    assert f"Hint: run `hf download {wanted}" in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"), [("1", "batch_invariant"), ("0", "default"), (None, "default")]
+)
+def test_determinism_mode(monkeypatch: pytest.MonkeyPatch, value: str | None, mode: str) -> None:
+    if value is None:
+        monkeypatch.delenv("VLLM_BATCH_INVARIANT", raising=False)
+    else:
+        monkeypatch.setenv("VLLM_BATCH_INVARIANT", value)
+    assert determinism_mode() == mode
