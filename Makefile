@@ -38,8 +38,9 @@ clean: ## remove the demo's results
 # where that was taken, and does nothing where a CPU build was found.
 $(VENV)/.installed: envs/requirements.txt
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is missing. Hint: install Python 3.11, or name yours: make PYTHON=/path/to/python3.11 setup" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r envs/requirements.txt
-	UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH)
+	@echo "Installing the pinned requirements into $(VENV), a minute or two ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --compile-bytecode --no-deps --python $(BIN)/python -r envs/requirements.txt
+	@UV_FIND_LINKS="$$PIP_FIND_LINKS" $(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH)
 	@touch $@

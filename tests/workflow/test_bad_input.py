@@ -100,7 +100,7 @@ def test_a_prompt_too_long_for_the_model_is_one_line_and_loses_nothing(
     assert result.returncode != 0
     line = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
     assert "tiny-llama: 1 prompt(s) are too long" in line
-    assert "max_model_len 256 less max_tokens 48 leaves 208. Hint: raise max_model_len" in line
+    assert "max_model_len 256 less max_tokens 64 leaves 192. Hint: raise max_model_len" in line
     assert "Traceback" not in result.stderr
     assert (
         before == finished_copy.run.joinpath("responses/tiny-qwen2/T0_seed1.parquet").read_bytes()

@@ -94,7 +94,7 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "top_p": (configure(of_model(top_p=0.9)), ONE_MODEL),
     "seed_scope": (configure(of_model(seed_scope="cell")), ONE_MODEL),
     "a judge's max_model_len": (
-        configure(lambda config: config["judges"][0].update(max_model_len=500)),
+        configure(lambda config: config["judges"][0].update(max_model_len=250)),
         {"judge": 2, "stability": 1, "statistics": 1, "figures": 2},
     ),
     "unstable_below": (configure(of_statistics(unstable_below=0.7)), STATISTICS_AND_ITS_FIGURES),
