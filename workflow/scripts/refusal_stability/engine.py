@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = 10.0
 
 
-def prepare_environment() -> None:
-    """Set what transformers and vLLM read from the environment when they are imported."""
+def prepare_imports() -> None:
+    """Get ready to import transformers and vLLM; :func:`load_engine` ends it."""
+    # The imports make a million lasting objects. To look through them for garbage, again and
+    # again while they are made, takes a fifth of their time.
+    gc.disable()
     # A compute job opens no connection: weights are found on disk or not at all.
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["VLLM_NO_USAGE_STATS"] = "1"
@@ -111,11 +114,9 @@ def _adds_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
     """Start vLLM in this process with the settings of a model or judge."""
-    # The import makes a million lasting objects. To look through them for garbage, again and
-    # again while they are made, takes a sixth of its time.
-    gc.disable()
     from vllm import LLM
 
+    # What the imports made stays; it need not be searched either.
     gc.freeze()
     gc.enable()
     kv_cache_gib = entry.get("kv_cache_gib")
@@ -133,7 +134,7 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
 def complete(
     llm: "LLM", requests: list[list[int]], sampling: "list[SamplingParams]"
 ) -> "list[RequestOutput]":
-    """Run all requests, token ids each, as one batch, and shut the engine down.
+    """Run all requests, token ids each, as one batch, and end the engine's worker processes.
 
     Progress lines go to standard error.
     """
@@ -148,7 +149,9 @@ def complete(
     )
     prompts = [{"prompt_token_ids": ids} for ids in requests]
     outputs = llm.generate(prompts, sampling, use_tqdm=progress)
-    llm.llm_engine.engine_core.shutdown()
+    # An engine without workers ends with this process, at no cost (see command.leave).
+    if llm.llm_engine.vllm_config.parallel_config.world_size > 1:
+        llm.llm_engine.engine_core.shutdown()
     return outputs
 
 

@@ -30,7 +30,7 @@ def generate_cell(
     Raises:
         InputError: weights or chat template are missing, or a prompt is too long.
     """
-    engine.prepare_environment()
+    engine.prepare_imports()
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
     requests = [

@@ -91,7 +91,7 @@ def _judge_pairs(
     judge: dict[str, Any], rubric: str, pairs: pl.DataFrame
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return (prompt_id, response, label, reason, p_*) of each pair, and the engine's facts."""
-    engine.prepare_environment()
+    engine.prepare_imports()
     folder = engine.local_weights(judge)
     tokenizer = engine.load_tokenizer(judge, folder)
     special_tokens = list(tokenizer.get_added_vocab())
