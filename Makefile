@@ -27,7 +27,7 @@ demo: setup ## set up, run the demo and write its report
 
 test: setup ## set up, check the code and run every test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/pytest
 
 clean: ## remove the demo's results

@@ -28,9 +28,9 @@ localrules:
     all,
 
 
+# Everything: tables and figures.
 rule all:
     default_target: True
-    """Everything: tables and figures."""
     input:
         ALL_TABLES,
         ALL_FIGURES,

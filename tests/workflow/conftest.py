@@ -8,6 +8,11 @@ import pytest
 from workspace import Workspace, copy_repository, reduced_config
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast ones first: tests of a finished run wait for it to be made."""
+    items.sort(key=lambda item: "finished" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace in which the reduced demo has run, with real training, vLLM and judges."""

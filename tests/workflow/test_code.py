@@ -36,8 +36,8 @@ def schema_keys(schema: dict, path: str = "") -> dict[str, object]:
 
 
 def markdown_rows(path: Path) -> list[list[str]]:
-    """The cells of every table row of a page whose first cell is code."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """The cells of every table row below "## Keys" whose first cell is code."""
+    lines = path.read_text(encoding="utf-8").partition("## Keys")[2].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [row for row in rows if re.fullmatch(r"`[^`]+`", row[0])]
 
