@@ -118,7 +118,7 @@ def temperature(data: Data) -> Figure:
                 label=name,
             )
         axes.set_xlabel("temperature")
-        axes.set_ylabel(f"{label} over the seeds of a temperature")
+        axes.set_ylabel(f"{label} within a temperature")
         axes.set_xticks(data.within_temperature["temperature"].unique().sort().to_list())
     panels[0].set_ylim(top=1.01)
     panels[1].set_ylim(bottom=-0.01)
