@@ -85,23 +85,33 @@ def test_a_mistake_in_the_prompts_is_one_line_with_its_row(
     assert not (workspace.folder / "results").exists()
 
 
-def test_a_prompt_too_long_for_the_model_is_one_line_and_loses_nothing(
-    finished_copy: Workspace,
+REFUSED_SETTINGS = [
+    (
+        {"max_model_len": 80},
+        ["tiny-llama: 12 prompt(s) are too long", "max_tokens 64 leaves 16. Hint: raise"],
+    ),
+    # The tiny model's own limit is 1,024.
+    ({"max_model_len": 4096}, ["tiny-llama: vLLM refuses its settings", "max_model_len"]),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), REFUSED_SETTINGS)
+def test_a_job_that_refuses_its_settings_is_one_line_and_loses_nothing(
+    finished_copy: Workspace, settings: dict, says: list[str]
 ) -> None:
-    (finished_copy.folder / "long.csv").write_text(
-        "prompt\nMay I?\n" + "please " * 300 + "\n", encoding="utf-8"
-    )
-    config = finished_copy.read_config()
-    config["prompts"] = {"source": "file", "path": "long.csv"}
-    finished_copy.write_config(config)
-    before = finished_copy.run.joinpath("responses/tiny-qwen2/T0_seed1.parquet").read_bytes()
     cell = "results/reduced/responses/tiny-llama/T0_seed1.parquet"
+    before = (finished_copy.folder / cell).read_bytes()
+    good = finished_copy.read_config()
+    bad = finished_copy.read_config()
+    bad["models"][0].update(settings)
+    finished_copy.write_config(bad)
     result = finished_copy.snakemake("--cores", "1", cell)
     assert result.returncode != 0
     line = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
-    assert "tiny-llama: 1 prompt(s) are too long" in line
-    assert "max_model_len 256 less max_tokens 64 leaves 192. Hint: raise max_model_len" in line
-    assert "Traceback" not in result.stderr
-    assert (
-        before == finished_copy.run.joinpath("responses/tiny-qwen2/T0_seed1.parquet").read_bytes()
-    )
+    for fragment in says:
+        assert fragment in line
+    assert "Traceback (most recent call last)" not in result.stderr
+    # The old reply is still there, and is still good for the old settings.
+    assert (finished_copy.folder / cell).read_bytes() == before
+    finished_copy.write_config(good)
+    assert finished_copy.planned() == {}

@@ -1,5 +1,6 @@
 """The workflow's own code is in order, and what it says of itself agrees."""
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -108,5 +109,31 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
                 assert "log:" in body, rule
 
 
-def test_one_python_serves_the_whole_workflow() -> None:
-    assert sys.version_info[:2] == (3, 11)
+def third_party_imports(path: Path) -> set[str]:
+    """What a script imports at its top level, also through the package's modules."""
+    scripts, found = REPOSITORY / "workflow/scripts", set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            module = scripts / (name.replace(".", "/") + ".py")
+            if name.startswith("refusal_stability"):
+                found |= third_party_imports(module) if module.is_file() else set()
+            elif name.partition(".")[0] not in sys.stdlib_module_names:
+                found.add(name.partition(".")[0])
+    return found
+
+
+def test_every_environment_holds_what_its_script_imports() -> None:
+    scripts = {"generate": "generate", "judge": "judge", "statistics": "tables"}
+    packages = {"yaml": "pyyaml"}
+    environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
+    assert len(environments) == 7
+    for path in environments:
+        script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
+        wanted = {packages.get(name, name) for name in third_party_imports(script)}
+        assert wanted <= set(pinned(path)), path.name

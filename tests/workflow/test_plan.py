@@ -54,8 +54,14 @@ def test_a_configfile_replaces_the_default_one(workspace: Workspace) -> None:
 
 
 def test_named_targets_stop_where_they_say(workspace: Workspace) -> None:
+    stages = {"prompts": 1, "train_demo_model": 2, "generate": 8}
     assert workspace.planned("all_prompts") == {"prompts": 1, "all_prompts": 1}
-    assert "judge" not in workspace.planned("all_responses")
-    assert "stability" not in workspace.planned("all_verdicts")
-    assert "statistics" not in workspace.planned("all_stability")
-    assert "figures" not in workspace.planned("all_tables")
+    assert workspace.planned("all_responses") == stages | {"all_responses": 1}
+    stages |= {"train_demo_model": 4, "judge": 4}
+    assert workspace.planned("all_verdicts") == stages | {"all_verdicts": 1}
+    stages |= {"stability": 2}
+    assert workspace.planned("all_stability") == stages | {"all_stability": 1}
+    stages |= {"statistics": 1}
+    assert workspace.planned("all_tables") == stages | {"all_tables": 1}
+    stages |= {"figures": 2}
+    assert workspace.planned("all_figures") == stages | {"all_figures": 1}

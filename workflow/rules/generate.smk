@@ -5,8 +5,9 @@ rule generate:
         prompts=PROMPTS,
         weights=lambda wildcards: weights_files(MODELS[wildcards.model]),
     output:
-        responses=f"{CELL}.parquet",
-        manifest=f"{CELL}.json",
+        # update: a job that fails leaves what an earlier one made.
+        responses=update(f"{CELL}.parquet"),
+        manifest=update(f"{CELL}.json"),
     log:
         f"{RUN}/logs/generate/{{model}}/T{{temperature}}_seed{{seed}}.log",
     benchmark:

@@ -4,6 +4,7 @@ import collections
 import copy
 import difflib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ MIN_SAMPLING_TEMPERATURE = 0.01
 # Words that stand for an aggregate where a table otherwise names a model or judge.
 RESERVED_NAMES = ("all",)
 DEMO_PREFIX = "demo:"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
 def checked_config(
@@ -171,9 +173,12 @@ def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[str]:
     """Yield what no schema can say, one line each."""
+    yield from _path_problems("prompts.path", config["prompts"].get("path", ""))
     for kind in ("models", "judges"):
         yield from _name_problems(kind, [entry["name"] for entry in config[kind]])
         for number, entry in enumerate(config[kind]):
+            yield from _path_problems(f"{kind}[{number}].weights", entry["weights"])
+            yield from _path_problems(f"{kind}[{number}].rubric", entry.get("rubric", ""))
             yield from _weights_problems(f"{kind}[{number}]", entry, demo_models)
     for number, model in enumerate(config["models"]):
         if model["max_tokens"] >= model["max_model_len"]:
@@ -214,6 +219,11 @@ def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[st
             collections.deque(read_prompt_file(path), maxlen=0)
 
 
+def _path_problems(where: str, path: str) -> Iterator[str]:
+    if "{" in path or "}" in path:
+        yield f"{where}: Snakemake reads {{ and }} in a path as a wildcard. Hint: rename {path}"
+
+
 def _name_problems(kind: str, names: list[str]) -> Iterator[str]:
     seen: dict[str, int] = {}
     for number, name in enumerate(names):
@@ -247,6 +257,11 @@ def _weights_problems(
             )
     else:
         local = False
+        if not _HUB_ID.fullmatch(weights):
+            yield (
+                f"{where}.weights: {weights!r} is neither a folder nor a Hugging Face id. "
+                "Hint: write owner/name, or a path that begins with ./"
+            )
     if local and "revision" in entry:
         yield (
             f"{where}.revision: only weights from the Hugging Face hub have a revision. "

@@ -70,7 +70,7 @@ def load_tokenizer(entry: dict[str, Any], folder: Path) -> "PreTrainedTokenizerB
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{entry['name']}: no tokenizer can be loaded from {folder}. Hint: it must hold the "
@@ -87,14 +87,26 @@ def load_tokenizer(entry: dict[str, Any], folder: Path) -> "PreTrainedTokenizerB
 def chat_token_ids(
     tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], thinking: bool
 ) -> list[int]:
-    """Apply the chat template once, to token ids, with thinking set and at most one BOS."""
-    ids = tokenizer.apply_chat_template(
-        messages,
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=False,
-        enable_thinking=thinking,
-    )
+    """Apply the chat template once, to token ids, with thinking set and at most one BOS.
+
+    Raises:
+        InputError: the template refuses the messages, such as a system message.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        ids = tokenizer.apply_chat_template(
+            messages,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+            enable_thinking=thinking,
+        )
+    except TemplateError as error:
+        raise InputError(
+            f"{tokenizer.name_or_path}: its chat template refuses the messages ({error}). "
+            "Hint: remove system_prompt if the model takes none"
+        ) from error
     return with_one_bos(ids, tokenizer.bos_token_id, _adds_bos(tokenizer))
 
 
@@ -113,22 +125,33 @@ def _adds_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
 
 
 def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
-    """Start vLLM in this process with the settings of a model or judge."""
+    """Start vLLM in this process with the settings of a model or judge.
+
+    Raises:
+        InputError: vLLM refuses the settings, such as a max_model_len that the model lacks.
+    """
     from vllm import LLM
 
     # What the imports made stays; it need not be searched either.
     gc.freeze()
     gc.enable()
     kv_cache_gib = entry.get("kv_cache_gib")
-    return LLM(
-        model=str(folder),
-        dtype=entry["dtype"],
-        max_model_len=entry["max_model_len"],
-        enforce_eager=entry["enforce_eager"],
-        tensor_parallel_size=max(1, entry["gpus"]),
-        kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
-        trust_remote_code=False,
-    )
+    try:
+        return LLM(
+            model=str(folder),
+            dtype=entry["dtype"],
+            max_model_len=entry["max_model_len"],
+            enforce_eager=entry["enforce_eager"],
+            tensor_parallel_size=max(1, entry["gpus"]),
+            kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
+            trust_remote_code=False,
+        )
+    except ValueError as error:
+        # pydantic's first line only counts the errors; together the lines are one message.
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{entry['name']}: vLLM refuses its settings. Hint: it says: {reason}"
+        ) from error
 
 
 def complete(

@@ -32,6 +32,8 @@ _STYLE = {
     "axes.grid": True,
     "grid.alpha": 0.25,
     "legend.frameon": False,
+    # A dollar sign in a category is a dollar sign.
+    "text.parse_math": False,
     # The same figure gives the same bytes.
     "svg.hashsalt": "refusal-stability",
     "svg.fonttype": "none",
@@ -74,8 +76,8 @@ def ssi_distribution(data: Data) -> Figure:
     names = data.model_names
     figure, panels = _panels(len(names), width=4.2, height=3.2)
     pooled = data.stability.filter(scope=POOLED, scoring="three_way")
-    # A bin holds its left edge, so that an SSI of just the threshold is on the stable side.
-    edges = np.arange(0.30, 1.06, 0.05) - 1e-9
+    # Bins are centred on what 20 samples can give, so that an SSI of 1 stands at 1.
+    edges = np.arange(0.275, 1.05, 0.05)
     for axes, name in zip(panels, names, strict=True):
         ssi = pooled.filter(model=name)["ssi"].drop_nulls().to_numpy()
         weights = np.full(len(ssi), 1 / max(1, len(ssi)))

@@ -27,7 +27,7 @@ def sha256_file(path: Path) -> str:
 def read_parquet(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
     """Read one stage's file. Raises InputError if unreadable, ContractError if it is wrong."""
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(
             f"{path}: not a readable Parquet file ({_first_line(error)}). "

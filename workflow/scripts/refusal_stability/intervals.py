@@ -28,15 +28,12 @@ def bootstrap_interval(
 
     Returns:
         (low, high), of the resamples in which the statistic is defined; (nan, nan) if there
-        are none.
+        are none, or fewer than two prompts.
     """
     n_prompts = len(per_prompt)
-    if n_prompts == 0:
+    if n_prompts < 2:
+        # One prompt says nothing of how prompts differ.
         return float("nan"), float("nan")
-    if n_prompts == 1:
-        # One prompt resamples to itself, and scipy refuses it.
-        value = float(statistic(per_prompt))
-        return value, value
 
     # scipy hands over indices of prompts, (..., n_prompts), and names their axis.
     def of_resampled(index: np.ndarray, axis: int = -1) -> np.ndarray:  # noqa: ARG001

@@ -54,7 +54,7 @@ def judge_model(
         "seed",
         label=pl.coalesce("skipped", "label"),
         reason=pl.coalesce(
-            skipped.then(pl.lit("the reply ended inside its reasoning")),
+            skipped.then(pl.lit("the reply ended before its answer")),
             pl.when(pl.col("skipped") == ERROR).then(
                 pl.format("the engine ended the reply with {}", "finish_reason")
             ),

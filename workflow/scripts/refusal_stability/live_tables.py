@@ -20,6 +20,23 @@ class LiveTables:
             ]
 
     @staticmethod
+    def number(value: float | None) -> str:
+        """Return a number with three decimals, or "undefined" where there is none."""
+        return "undefined" if value is None else f"{value:.3f}"
+
+    @staticmethod
+    def percent(value: float | None) -> str:
+        """Return a share as a percentage, or "undefined" where there is none."""
+        return "undefined" if value is None else f"{100 * value:.1f}%"
+
+    @classmethod
+    def estimate(cls, row: dict[str, str | float | None], name: str) -> str:
+        """Return an estimate and its interval, "0.912 [0.875, 0.946]"."""
+        if row[name] is None or row[f"{name}_low"] is None:
+            return cls.number(row[name])
+        return "{:.3f} [{:.3f}, {:.3f}]".format(*(row[f"{name}{e}"] for e in ("", "_low", "_high")))
+
+    @staticmethod
     def _value(column: str, text: str) -> str | float | None:
         # Names stay text: a model may be called 007.
         if column in ("judge", "judge_a", "judge_b", "model", "grouping", "group"):

@@ -52,13 +52,14 @@ def _checked(place: str, row: dict[str, Any]) -> tuple[str, str | None]:
         raise InputError(f"{place}: the prompt is not text. Hint: put it in quotes")
     if not prompt.strip():
         raise InputError(f"{place}: {_EMPTY}")
+    category = None if category in (None, "") else str(category)
     try:
-        prompt.encode()
+        (prompt + (category or "")).encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{place}: the prompt holds half of a character. Hint: mend its \\u escapes"
+            f"{place}: the row holds half of a character. Hint: mend its \\u escapes"
         ) from error
-    return prompt, None if category in (None, "") else str(category)
+    return prompt, category
 
 
 def _missing_column(place: Path | str, columns: list[str]) -> InputError:
@@ -112,10 +113,8 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 raise InputError(f"{path}, line {blank}: {_EMPTY}")
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(
-                    f"{place}: not JSON ({error.msg}). Hint: write one object a line"
-                ) from error
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{place}: not JSON. Hint: write one object a line") from error
             if not isinstance(row, dict):
                 raise InputError(f"{place}: not a JSON object. Hint: write one object a line")
             if "prompt" not in row:
@@ -127,7 +126,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import polars as pl
 
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: not a Parquet file. Hint: write it again") from error
     if "prompt" not in table.columns:

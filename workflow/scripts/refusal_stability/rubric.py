@@ -1,8 +1,11 @@
 """What a judge reads: the rubric first, then the delimited text under judgement."""
 
+import re
 from collections.abc import Iterable
 
 TAGS = ("<request>", "</request>", "<reply>", "</reply>")
+# As a judge may read them: in any case, with spaces inside.
+_TAG = re.compile(r"<(\s*/?\s*(?:request|reply)\s*>)", re.IGNORECASE)
 
 
 def neutralise(text: str, special_tokens: Iterable[str] = ()) -> str:
@@ -12,13 +15,14 @@ def neutralise(text: str, special_tokens: Iterable[str] = ()) -> str:
     tokenizer read it as ordinary characters.
     """
     # White space counts for nothing here: runs of it are tokens of some vocabularies.
-    tokens = {token.strip() for token in (*TAGS, *special_tokens)}
+    tokens = {token.strip() for token in special_tokens}
     # Longest first: a token that contains another must be broken as a whole.
     for token in sorted(tokens, key=len, reverse=True):
         # More than once, because a token may overlap with itself.
         while len(token) > 1 and token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
+    # After the tokens, so that breaking one cannot make a tag.
+    return _TAG.sub(r"< \1", text)
 
 
 def judge_message(
