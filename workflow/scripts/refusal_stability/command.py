@@ -9,11 +9,13 @@ from refusal_stability.errors import RefusalStabilityError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main`` and turn an error that the user can mend into one line and exit code 1."""
+    """Call ``main``; an error that the user can mend, or Ctrl-C, is one line and exit code 1."""
     try:
         main()
     except RefusalStabilityError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
 
 
 def prefer_this_python() -> None:
