@@ -96,11 +96,15 @@ REFUSED_SETTINGS = [
 
 
 @pytest.mark.parametrize(("settings", "says"), REFUSED_SETTINGS)
-def test_a_job_that_refuses_its_settings_is_one_line_and_loses_nothing(
+def test_a_job_that_refuses_its_settings_is_one_line_and_loses_no_other_job(
     finished_copy: Workspace, settings: dict, says: list[str]
 ) -> None:
     cell = "results/reduced/responses/tiny-llama/T0_seed1.parquet"
-    before = (finished_copy.folder / cell).read_bytes()
+    others = {
+        file: file.read_bytes()
+        for file in finished_copy.run.rglob("*.parquet")
+        if file != finished_copy.folder / cell
+    }
     good = finished_copy.read_config()
     bad = finished_copy.read_config()
     bad["models"][0].update(settings)
@@ -111,7 +115,8 @@ def test_a_job_that_refuses_its_settings_is_one_line_and_loses_nothing(
     for fragment in says:
         assert fragment in line
     assert "Traceback (most recent call last)" not in result.stderr
-    # The old reply is still there, and is still good for the old settings.
-    assert (finished_copy.folder / cell).read_bytes() == before
+    # What the failed job would have replaced never passes for its result.
+    assert not (finished_copy.folder / cell).exists()
+    assert {file: file.read_bytes() for file in others} == others
     finished_copy.write_config(good)
-    assert finished_copy.planned() == {}
+    assert finished_copy.planned()["generate"] == 1

@@ -231,8 +231,6 @@ def test_long_jobs_log_their_progress_and_are_measured(finished: Workspace) -> N
 
 def test_too_many_invalid_verdicts_fail_the_run_and_keep_them(finished_copy: Workspace) -> None:
     path = finished_copy.run / "verdicts/judge-good/tiny-qwen2.parquet"
-    tables = {file: file.read_bytes() for file in finished_copy.run.glob("tables/*.csv")}
-    assert len(tables) == len(TABLES)
     table = files.read_parquet(path, Verdicts)
     unreadable = pl.when(pl.int_range(pl.len()) < 3)
     table = table.with_columns(
@@ -247,9 +245,9 @@ def test_too_many_invalid_verdicts_fail_the_run_and_keep_them(finished_copy: Wor
     assert "judge judge-good on model tiny-qwen2: 6.25% (3 of 48)" in line
     assert "the limit is 1.00%" in line
     assert "Traceback" not in result.stderr
-    # Neither the verdicts nor the tables of the run before are lost.
+    # The verdicts are kept; no table of an earlier run passes for theirs.
     assert path.exists()
-    assert tables == {file: file.read_bytes() for file in finished_copy.run.glob("tables/*.csv")}
+    assert not list(finished_copy.run.glob("tables/*.csv"))
     config = finished_copy.read_config()
     config["statistics"] = {"max_invalid_share": 0.07}
     finished_copy.write_config(config)

@@ -5,9 +5,8 @@ rule generate:
         prompts=PROMPTS,
         weights=lambda wildcards: weights_files(MODELS[wildcards.model]),
     output:
-        # update: a job that fails leaves what an earlier one made.
-        responses=update(f"{CELL}.parquet"),
-        manifest=update(f"{CELL}.json"),
+        responses=f"{CELL}.parquet",
+        manifest=f"{CELL}.json",
     log:
         f"{RUN}/logs/generate/{{model}}/T{{temperature}}_seed{{seed}}.log",
     benchmark:

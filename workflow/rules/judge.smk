@@ -12,9 +12,8 @@ rule judge:
         rubric=lambda wildcards: JUDGES[wildcards.judge]["rubric"],
         weights=lambda wildcards: weights_files(JUDGES[wildcards.judge]),
     output:
-        # update: a job that fails leaves what an earlier one made.
-        verdicts=update(f"{VERDICTS}.parquet"),
-        manifest=update(f"{VERDICTS}.json"),
+        verdicts=f"{VERDICTS}.parquet",
+        manifest=f"{VERDICTS}.json",
     log:
         f"{RUN}/logs/judge/{{judge}}/{{model}}.log",
     benchmark:
