@@ -21,6 +21,14 @@ class Prompts(dy.Schema):
     category = dy.String(nullable=True)
 
 
+class PromptInfo(dy.Schema):
+    """What is known of a prompt besides its text; a run that starts from labels has no more."""
+
+    prompt_id = dy.String(primary_key=True, min_length=1)
+    source = dy.String()
+    category = dy.String(nullable=True)
+
+
 class Responses(dy.Schema):
     """One row a prompt: the replies of one cell."""
 
@@ -35,9 +43,12 @@ class Responses(dy.Schema):
 
 
 class Verdicts(dy.Schema):
-    """One row a response: what one judge says of one model's responses."""
+    """One row a response: what one judge says of one model's responses.
 
-    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    Imported labels keep the ids that they came with, and may lack the hash of the response.
+    """
+
+    prompt_id = dy.String(primary_key=True, min_length=1)
     temperature = dy.Float64(primary_key=True, min=0)
     seed = dy.Int64(primary_key=True)
     label = dy.Enum(LABELS)
@@ -45,7 +56,7 @@ class Verdicts(dy.Schema):
     p_refuse = dy.Float64(nullable=True, min=0, max=1)
     p_partial = dy.Float64(nullable=True, min=0, max=1)
     p_comply = dy.Float64(nullable=True, min=0, max=1)
-    response_sha256 = dy.String(regex=_SHA256)
+    response_sha256 = dy.String(nullable=True, regex=_SHA256)
 
 
 class Stability(dy.Schema):
@@ -58,7 +69,7 @@ class Stability(dy.Schema):
     model = dy.String(primary_key=True)
     scoring = dy.Enum(list(SCORINGS), primary_key=True)
     scope = dy.String(primary_key=True)
-    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    prompt_id = dy.String(primary_key=True, min_length=1)
     n = dy.Int64(min=0)
     n_refuse = dy.Int64(min=0)
     n_partial = dy.Int64(min=0)
