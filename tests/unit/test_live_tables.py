@@ -3,9 +3,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from refusal_stability.contracts import TABLES
 from refusal_stability.files import write_csv
 from refusal_stability.live_tables import LiveTables
+from refusal_stability.table_contracts import TABLES
 
 AGREEMENT = {
     "judge_a": ["007"],

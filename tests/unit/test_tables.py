@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from refusal_stability.contracts import TABLES
 from refusal_stability.errors import InvalidVerdictsError
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.stability import stability
+from refusal_stability.table_contracts import TABLES
 from refusal_stability.tables import (
     Settings,
     agreement,

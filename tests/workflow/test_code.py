@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from refusal_stability.config import resolved
-from refusal_stability.contracts import TABLES
+from refusal_stability.table_contracts import TABLES
 from workspace import REPOSITORY, Workspace
 
 SCHEMA = yaml.safe_load(

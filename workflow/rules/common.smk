@@ -65,7 +65,26 @@ CHECKPOINT = [
     "tokenizer_config.json",
     "chat_template.jinja",
 ]
-TABLES = ["models", "within_temperature", "categories", "judge_agreement"]
+TABLES = [
+    "models",
+    "within_temperature",
+    "categories",
+    "scoring",
+    "thresholds",
+    "temperature_effect",
+    "temperature_pairs",
+    "correlations",
+    "model_pairs",
+    "judge_agreement",
+    "judge_confusion",
+    "consensus",
+    "judge_noise",
+    "sample_size",
+    "stability_measures",
+    "first_comply",
+    "seed_effect",
+    "alarms",
+]
 FIGURES = [
     "ssi_distribution",
     "temperature",

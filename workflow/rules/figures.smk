@@ -3,7 +3,7 @@ rule figures:
     """Draw every figure under one judge; nothing is computed here."""
     input:
         script="workflow/scripts/figures.py",
-        package=package("figures", "contracts", "labels", "files"),
+        package=package("figures", "contracts", "table_contracts", "labels", "files"),
         stability=STABILITY,
         tables=ALL_TABLES,
     output:

@@ -3,10 +3,31 @@ rule statistics:
     """Compute every table, with intervals over prompts."""
     input:
         script="workflow/scripts/tables.py",
-        package=package("tables", "intervals", "contracts", "labels", "files"),
+        package=package(
+            "tables",
+            "table_contracts",
+            "grid",
+            "resampling",
+            "summaries",
+            "temperature_effect",
+            "tests_of_difference",
+            "comparisons",
+            "agreement",
+            "judge_noise",
+            "noise_model",
+            "sampling",
+            "hypergeometric",
+            "first_comply",
+            "seed_effect",
+            "alarms",
+            "contracts",
+            "labels",
+            "files",
+        ),
         prompts=PROMPTS,
         stability=expand(STABILITY, judge=JUDGES),
         verdicts=ALL_VERDICTS,
+        responses=RESPONSES,
     output:
         [
             report(
@@ -31,4 +52,5 @@ rule statistics:
     shell:
         "python {input.script} --settings {params.settings:q} --prompts {input.prompts:q}"
         " --stability {input.stability:q} --verdicts {input.verdicts:q}"
+        " --responses {input.responses:q}"
         " --output {params.folder:q} > {log:q} 2>&1"

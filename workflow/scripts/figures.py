@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from refusal_stability import command, files
-from refusal_stability.contracts import TABLES, Stability
+from refusal_stability.contracts import Stability
 from refusal_stability.figures import Data, draw_figures
+from refusal_stability.table_contracts import TABLES
 
 
 def main() -> None:

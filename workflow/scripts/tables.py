@@ -2,12 +2,14 @@
 
 import argparse
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 
 from refusal_stability import command, files
-from refusal_stability.contracts import TABLES, Prompts, Stability, Verdicts
+from refusal_stability.contracts import PromptInfo, Responses, Stability, Verdicts
+from refusal_stability.table_contracts import TABLES
 from refusal_stability.tables import Settings, make_tables
 
 
@@ -23,22 +25,35 @@ def main() -> None:
     parser.add_argument(
         "--verdicts", type=Path, nargs="+", required=True, help="files <judge>/<model>.parquet"
     )
+    parser.add_argument(
+        "--responses", type=Path, nargs="*", default=[], help="files <model>/<cell>.parquet"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     args = parser.parse_args()
     stability = pl.concat(
         files.read_parquet(path, Stability).with_columns(judge=pl.lit(path.stem))
         for path in args.stability
     )
-    verdicts = pl.concat(
-        files.read_parquet(path, Verdicts).with_columns(
-            judge=pl.lit(path.parent.name), model=pl.lit(path.stem)
-        )
-        for path in args.verdicts
+    tables = make_tables(
+        stability,
+        _verdicts(args.verdicts),
+        files.read_parquet(args.prompts, PromptInfo),
+        Settings(**args.settings),
+        _truncated(args.responses),
     )
-    prompts = files.read_parquet(args.prompts, Prompts)
-    tables = make_tables(stability, verdicts, prompts, Settings(**args.settings))
     for name, contract in TABLES.items():
         files.write_csv(tables[name], args.output / f"{name}.csv", contract)
+
+
+def _verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str, pl.DataFrame]]:
+    for path in paths:
+        yield path.parent.name, path.stem, files.read_parquet(path, Verdicts)
+
+
+def _truncated(paths: Iterable[Path]) -> Iterator[tuple[str, pl.DataFrame]]:
+    for path in paths:
+        replies = files.read_parquet(path, Responses)
+        yield path.parent.name, replies.filter(finish_reason="length").select("prompt_id")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from refusal_stability.contracts import POOLED
+from refusal_stability.grid import ALL_MODELS
 from refusal_stability.labels import COMPLY, PARTIAL, REFUSE, VALID_LABELS
 
 # Okabe and Ito's palette: told apart by colour-blind readers; markers tell them apart in grey.
@@ -57,7 +58,7 @@ class Data:
     @property
     def model_names(self) -> list[str]:
         """The models in the order of the configuration."""
-        return self.models["model"].to_list()
+        return self.models.filter(pl.col("model") != ALL_MODELS)["model"].to_list()
 
 
 def draw_figures(data: Data, folder: Path) -> None:

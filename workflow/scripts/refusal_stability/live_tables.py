@@ -4,6 +4,32 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+_TEXT = {
+    "judge",
+    "judge_a",
+    "judge_b",
+    "other_judge",
+    "model",
+    "model_a",
+    "model_b",
+    "grouping",
+    "group",
+    "scoring",
+    "unit",
+    "prompts",
+    "measure",
+    "method",
+    "scope",
+    "samples",
+    "label_a",
+    "label_b",
+    "labels",
+    "alarm",
+    "raised",
+    "small_n",
+    "ids",
+}
+
 
 @dataclass(frozen=True)
 class LiveTables:
@@ -39,6 +65,6 @@ class LiveTables:
     @staticmethod
     def _value(column: str, text: str) -> str | float | None:
         # Names stay text: a model may be called 007.
-        if column in ("judge", "judge_a", "judge_b", "model", "grouping", "group"):
+        if column in _TEXT:
             return text
         return float(text) if text else None

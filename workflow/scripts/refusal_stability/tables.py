@@ -1,27 +1,26 @@
 """Tables for people and papers, from stability and verdicts: every estimate with its interval."""
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
+from refusal_stability import (
+    agreement,
+    alarms,
+    comparisons,
+    first_comply,
+    judge_noise,
+    sampling,
+    seed_effect,
+    summaries,
+    temperature_effect,
+)
 from refusal_stability.contracts import POOLED
 from refusal_stability.errors import InvalidVerdictsError
-from refusal_stability.intervals import bootstrap_interval, mean_interval, share_interval
-from refusal_stability.labels import VALID_LABELS
-
-ALL_MODELS = "all"
-_NO_GROUP = "(none)"
-_SHARES = {"flip_rate": "flip", "hard_flip_rate": "hard_flip", "unstable_rate": "unstable"}
-_MEANS = {
-    "mean_ssi": "ssi",
-    "refusal_rate": "refusal",
-    "partial_rate": "partial",
-    "comply_rate": "comply",
-    "pair_disagreement": "pair_disagreement",
-}
+from refusal_stability.grid import make_grid
+from refusal_stability.resampling import Resamples
+from refusal_stability.table_contracts import TABLES
 
 
 @dataclass(frozen=True)
@@ -32,48 +31,67 @@ class Settings:
     max_invalid_share: float
     bootstrap_resamples: int
     bootstrap_seed: int
+    thresholds: tuple[float, ...] = (0.7, 0.75, 0.8, 0.85, 0.9)
 
 
 def make_tables(
-    stability: pl.DataFrame, verdicts: pl.DataFrame, prompts: pl.DataFrame, settings: Settings
+    stability: pl.DataFrame,
+    verdicts: Iterable[tuple[str, str, pl.DataFrame]],
+    prompts: pl.DataFrame,
+    settings: Settings,
+    truncated: Iterable[tuple[str, pl.DataFrame]] = (),
 ) -> dict[str, pl.DataFrame]:
-    """Return every table by its name in :data:`refusal_stability.contracts.TABLES`.
+    """Return every table by its name in :data:`refusal_stability.table_contracts.TABLES`.
+
+    A table that the run has nothing for (one temperature, seed, model or judge) has no rows.
 
     Args:
         stability: of all judges: a column `judge` and the contract
             :class:`~refusal_stability.contracts.Stability`.
-        verdicts: of all judges and models: columns `judge` and `model` and the contract
+        verdicts: (judge, model, table) of all; a table keeps the contract
             :class:`~refusal_stability.contracts.Verdicts`.
-        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+        prompts: keeps the contract :class:`~refusal_stability.contracts.PromptInfo`.
         settings: thresholds and bootstrap.
+        truncated: (model, table with a prompt_id) of replies cut at the token limit.
 
     Raises:
         InvalidVerdictsError: a judge has too many invalid verdicts on a model's responses.
     """
-    three_way = stability.filter(scoring="three_way").with_columns(
-        unstable=pl.col("ssi") < settings.unstable_below,
-        **{
-            name: pl.when(pl.col("n") > 0).then(pl.col(f"n_{label.lower()}") / pl.col("n"))
-            for name, label in zip(("refusal", "partial", "comply"), VALID_LABELS, strict=True)
-        },
+    check_invalid_share(
+        stability.filter(scope=POOLED, scoring="three_way"), settings.max_invalid_share
     )
-    pooled = three_way.filter(scope=POOLED)
-    check_invalid_share(pooled, settings.max_invalid_share)
-    within = three_way.filter(pl.col("scope") != POOLED).with_columns(
-        temperature=pl.col("scope").cast(pl.Float64)
+    grid = make_grid(stability, verdicts, prompts["prompt_id"].to_list(), truncated)
+    ordered = pl.DataFrame({"prompt_id": grid.prompt_ids}).join(
+        prompts, on="prompt_id", maintain_order="left"
     )
-    grouped = pooled.join(prompts, on="prompt_id", maintain_order="left").unpivot(
-        on=["source", "category"],
-        index=pooled.columns,
-        variable_name="grouping",
-        value_name="group",
+    resamples = Resamples(
+        len(grid.prompt_ids), settings.bootstrap_resamples, settings.bootstrap_seed
     )
-    grouped = grouped.with_columns(pl.col("group").fill_null(_NO_GROUP))
+    below = settings.unstable_below
+    seeds = seed_effect.seed_effect(grid, settings.bootstrap_seed)
+    tables = {
+        "models": summaries.models(grid, resamples, below),
+        "within_temperature": summaries.within_temperature(grid, resamples, below),
+        "categories": summaries.categories(grid, resamples, ordered, below),
+        "scoring": summaries.scoring(grid, resamples, below),
+        "thresholds": summaries.thresholds(grid, resamples, settings.thresholds),
+        "temperature_effect": temperature_effect.temperature_effect(grid, resamples),
+        "temperature_pairs": temperature_effect.temperature_pairs(grid, resamples),
+        "correlations": comparisons.correlations(grid, resamples),
+        "model_pairs": comparisons.model_pairs(grid, resamples, below),
+        "judge_agreement": agreement.judge_agreement(grid, resamples),
+        "judge_confusion": agreement.judge_confusion(grid, resamples),
+        "consensus": agreement.consensus(grid, resamples, below),
+        "judge_noise": judge_noise.judge_noise(grid, resamples),
+        "sample_size": sampling.sample_size(grid, resamples),
+        "stability_measures": sampling.stability_measures(grid, resamples),
+        "first_comply": first_comply.first_comply(grid, resamples),
+        "seed_effect": seeds,
+        "alarms": alarms.alarms(grid, seeds),
+    }
     return {
-        "models": summarise(pooled, ["judge", "model"], settings),
-        "within_temperature": summarise(within, ["judge", "model", "temperature"], settings),
-        "categories": summarise(grouped, ["judge", "model", "grouping", "group"], settings),
-        "judge_agreement": judge_agreement(verdicts, settings),
+        name: contract.create_empty() if tables[name] is None else tables[name]
+        for name, contract in TABLES.items()
     }
 
 
@@ -95,105 +113,3 @@ def check_invalid_share(pooled: pl.DataFrame, limit: float) -> None:
         "`reason` of the verdicts says why; mend the judge or its rubric, or raise "
         "statistics.max_invalid_share"
     )
-
-
-def summarise(per_prompt: pl.DataFrame, keys: list[str], settings: Settings) -> pl.DataFrame:
-    """Return one row a group of ``keys``, in their first order, as contracts.Summary describes.
-
-    Args:
-        per_prompt: one row a (group, prompt), with counts, measures and label shares.
-    """
-    rows = []
-    for group, table in per_prompt.group_by(keys, maintain_order=True):
-        valid = table.filter(pl.col("n") > 0)
-        row = dict(zip(keys, group, strict=True)) | {
-            "n_prompts": valid.height,
-            "n_responses": table["n"].sum() + table["n_invalid"].sum(),
-            "n_invalid": table["n_invalid"].sum(),
-        }
-        for name, column in _SHARES.items():
-            count = valid[column].sum()
-            share = count / valid.height if valid.height else None
-            row |= _estimate(name, share, share_interval(count, valid.height))
-        for name, column in _MEANS.items():
-            values = valid[column].drop_nulls()
-            interval = mean_interval(
-                values.to_numpy(), settings.bootstrap_resamples, settings.bootstrap_seed
-            )
-            row |= _estimate(name, values.mean(), interval)
-        rows.append(row)
-    return pl.DataFrame(rows, infer_schema_length=None).fill_nan(None)
-
-
-def judge_agreement(verdicts: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Return agreement and Cohen's (1960) kappa of every pair of judges.
-
-    One row a model and one for all of them together. n counts the responses with a valid label
-    from both judges, n_invalid the others. Intervals resample prompts: with all models, a
-    prompt brings its responses of every model along.
-    """
-    models = verdicts["model"].unique(maintain_order=True).to_list()
-    by_judge = verdicts.partition_by("judge", as_dict=True, maintain_order=True)
-    rows = []
-    for (a, table_a), (b, table_b) in itertools.combinations(by_judge.items(), 2):
-        both = table_a.join(table_b, on=["model", "prompt_id", "temperature", "seed"])
-        for model in [*models, ALL_MODELS]:
-            of_model = both if model == ALL_MODELS else both.filter(model=model)
-            row = {"judge_a": a[0], "judge_b": b[0], "model": model}
-            rows.append(row | _agreement_row(of_model, settings))
-    columns = ["judge_a", "judge_b", "model", "n", "n_invalid"]
-    columns += [f"{name}{end}" for name in ("agreement", "kappa") for end in ("", "_low", "_high")]
-    return pl.DataFrame(rows, schema=columns, infer_schema_length=None).fill_nan(None)
-
-
-def _agreement_row(both: pl.DataFrame, settings: Settings) -> dict[str, float]:
-    labels = both.select("prompt_id", pl.col("label", "label_right").cast(pl.String))
-    valid = labels.filter(pl.all_horizontal(pl.col("label", "label_right").is_in(VALID_LABELS)))
-    cells = [
-        ((pl.col("label") == ours) & (pl.col("label_right") == theirs))
-        .sum()
-        .alias(f"{ours} {theirs}")
-        for ours, theirs in itertools.product(VALID_LABELS, repeat=2)
-    ]
-    per_prompt = valid.group_by("prompt_id", maintain_order=True).agg(cells).drop("prompt_id")
-    confusion = per_prompt.to_numpy().astype(float)
-    row = {"n": valid.height, "n_invalid": labels.height - valid.height}
-    for name, statistic in (("agreement", agreement), ("kappa", kappa)):
-        interval = bootstrap_interval(
-            confusion, statistic, settings.bootstrap_resamples, settings.bootstrap_seed
-        )
-        row |= _estimate(name, float(statistic(confusion)), interval)
-    return row
-
-
-def agreement(confusion: np.ndarray) -> np.ndarray:
-    """Return the share of equal labels; ``confusion`` is (..., n_prompts, 9), row by row."""
-    counts = _counts(confusion)
-    # Whole numbers until the last step, so that full agreement is exactly 1.
-    with np.errstate(invalid="ignore"):
-        return np.trace(counts, axis1=-2, axis2=-1) / counts.sum(axis=(-2, -1))
-
-
-def kappa(confusion: np.ndarray) -> np.ndarray:
-    """Return Cohen's kappa, (p_o - p_e) / (1 - p_e); nan where p_e is 1.
-
-    Written here because the bootstrap needs it of thousands of tables at once.
-    """
-    counts = _counts(confusion)
-    # (p_o - p_e) / (1 - p_e), both sides times the square of the number of responses.
-    n = counts.sum(axis=(-2, -1))
-    observed = np.trace(counts, axis1=-2, axis2=-1) * n
-    expected = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(n**2 > expected, (observed - expected) / (n**2 - expected), np.nan)
-
-
-def _counts(confusion: np.ndarray) -> np.ndarray:
-    size = len(VALID_LABELS)
-    total = confusion.sum(axis=-2)
-    return total.reshape(*total.shape[:-1], size, size)
-
-
-def _estimate(name: str, value: float | None, interval: Iterable[float]) -> dict[str, float | None]:
-    low, high = interval
-    return {name: value, f"{name}_low": low, f"{name}_high": high}

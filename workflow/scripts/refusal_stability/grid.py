@@ -1,0 +1,196 @@
+"""The labels and measures of a run as dense arrays: what every table is computed from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from refusal_stability.cells import temperature_text
+from refusal_stability.contracts import POOLED
+from refusal_stability.labels import LABELS, SCORINGS, VALID_LABELS
+
+ALL_MODELS = "all"
+MISSING = 255
+_MEASURES = ("n", "n_invalid", "ssi", "flip", "hard_flip", "pair_disagreement")
+_COUNTS = tuple(f"n_{label.lower()}" for label in VALID_LABELS)
+
+
+@dataclass
+class Grid:
+    """A run as arrays; nan, or :data:`MISSING`, where there is nothing.
+
+    Attributes:
+        judges, models, temperatures, seeds, prompt_ids: what the axes stand for; temperatures
+            and seeds ascend.
+        stability: {judge: {scoring: {column: (models, 1 + temperatures, prompts)}}}, the columns
+            of the contract Stability; of the scopes, the pooled one is the first.
+        labels: {judge: (models, prompts, temperatures, seeds)}, an index into
+            :data:`~refusal_stability.labels.LABELS`.
+        same_text: {judge: (models, prompts, 2)}, where hashes of responses are known: pairs of
+            verdicts on the same text to the same prompt, and of these with two valid labels
+            that differ.
+        truncated: (models, prompts), replies cut at the token limit; empty where unknown.
+    """
+
+    judges: list[str]
+    models: list[str]
+    temperatures: list[float]
+    seeds: list[int]
+    prompt_ids: list[str]
+    stability: dict[str, dict[str, dict[str, np.ndarray]]]
+    labels: dict[str, np.ndarray]
+    same_text: dict[str, np.ndarray]
+    truncated: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+
+    @property
+    def models_and_all(self) -> list[str]:
+        """The models, then the word for their mean, prompt by prompt."""
+        return [*self.models, ALL_MODELS]
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes of the stability arrays: the pooled one, then each temperature."""
+        return [POOLED, *map(temperature_text, self.temperatures)]
+
+    def measure(self, judge: str, column: str, scoring: str = "three_way") -> np.ndarray:
+        """Return one column of the stability, (models, scopes, prompts)."""
+        return self.stability[judge][scoring][column]
+
+    def counts(self, judge: str) -> np.ndarray:
+        """Return the number of each valid label, (models, scopes, prompts, 3); 0 where none."""
+        columns = [self.measure(judge, column) for column in _COUNTS]
+        return np.nan_to_num(np.stack(columns, axis=-1)).astype(np.int64)
+
+
+def make_grid(
+    stability: pl.DataFrame,
+    verdicts: Iterable[tuple[str, str, pl.DataFrame]],
+    prompt_ids: list[str],
+    truncated: Iterable[tuple[str, pl.DataFrame]] = (),
+) -> Grid:
+    """Return the arrays of a run.
+
+    Args:
+        stability: of all judges, a column `judge` and the contract Stability.
+        verdicts: (judge, model, table), a table keeps the contract Verdicts.
+        prompt_ids: the order of the prompts; those without a verdict are left out.
+        truncated: (model, table), a table has the prompt_id of each reply that was cut.
+    """
+    present = set(stability["prompt_id"].unique())
+    prompt_ids = [prompt_id for prompt_id in prompt_ids if prompt_id in present]
+    tables: dict[tuple[str, str], pl.DataFrame] = {}
+    same: dict[tuple[str, str], np.ndarray] = {}
+    for judge, model, table in verdicts:
+        codes = table.select(
+            prompt=_position(pl.col("prompt_id"), prompt_ids),
+            temperature=pl.col("temperature"),
+            seed=pl.col("seed"),
+            label=pl.col("label").cast(pl.Enum(LABELS)).to_physical(),
+        )
+        tables[judge, model] = codes
+        if table.height and not table["response_sha256"].has_nulls():
+            hashed = codes.with_columns(text=table["response_sha256"])
+            same[judge, model] = _same_text(hashed, len(prompt_ids))
+    judges = list(dict.fromkeys(judge for judge, _ in tables))
+    models = list(dict.fromkeys(model for _, model in tables))
+    every = tables.values()
+    temperatures = sorted(set().union(*(table["temperature"].unique() for table in every)))
+    seeds = sorted(set().union(*(table["seed"].unique() for table in every)))
+    labels = {
+        judge: np.full(
+            (len(models), len(prompt_ids), len(temperatures), len(seeds)), MISSING, dtype=np.uint8
+        )
+        for judge in judges
+    }
+    for (judge, model), table in tables.items():
+        at = (
+            table["prompt"].to_numpy(),
+            np.searchsorted(temperatures, table["temperature"].to_numpy()),
+            np.searchsorted(seeds, table["seed"].to_numpy()),
+        )
+        labels[judge][models.index(model)][at] = table["label"].to_numpy()
+    grid = Grid(
+        judges=judges,
+        models=models,
+        temperatures=temperatures,
+        seeds=seeds,
+        prompt_ids=prompt_ids,
+        stability={},
+        labels=labels,
+        same_text={
+            judge: np.stack([same[judge, model] for model in models])
+            for judge in judges
+            if all((judge, model) in same for model in models)
+        },
+        truncated=_truncated(truncated, models, prompt_ids),
+    )
+    for judge in judges:
+        of_judge = stability.filter(judge=judge)
+        grid.stability[judge] = {
+            scoring: _measures(of_judge.filter(pl.col("scoring") == scoring), grid)
+            for scoring in SCORINGS
+        }
+    return grid
+
+
+def with_all(values: np.ndarray) -> np.ndarray:
+    """Add to (models, ...) their mean, (models + 1, ...); nan is no value."""
+    return np.concatenate([values, mean_over_models(values)[None]])
+
+
+def mean_over_models(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the first axis; nan is no value, and the mean of none."""
+    n = (~np.isnan(values)).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.nansum(values, axis=0) / n
+
+
+def _position(column: pl.Expr, values: list[str]) -> pl.Expr:
+    return column.cast(pl.Enum(values)).to_physical().cast(pl.Int64)
+
+
+def _measures(table: pl.DataFrame, grid: Grid) -> dict[str, np.ndarray]:
+    shape = (len(grid.models), len(grid.scopes), len(grid.prompt_ids))
+    index = table.select(
+        _position(pl.col("model"), grid.models),
+        _position(pl.col("scope"), grid.scopes),
+        _position(pl.col("prompt_id"), grid.prompt_ids),
+    )
+    at = tuple(column.to_numpy() for column in index)
+    arrays = {}
+    for name in (*_MEASURES, *_COUNTS):
+        arrays[name] = np.full(shape, np.nan)
+        arrays[name][at] = table[name].cast(pl.Float64).to_numpy()
+    return arrays
+
+
+def _same_text(codes: pl.DataFrame, n_prompts: int) -> np.ndarray:
+    """Return (prompts, 2): pairs of verdicts on one text, and those with differing labels."""
+    n = pl.col("n").cast(pl.Int64)
+    pairs = (
+        # An invalid verdict says nothing of how the judge reads the text.
+        codes.filter(pl.col("label") < len(VALID_LABELS))
+        .group_by("prompt", "text", "label")
+        .len("n")
+        .group_by("prompt", "text")
+        .agg(n=n.sum(), alike=(n * (n - 1) // 2).sum())
+        .group_by("prompt")
+        .agg(pairs=(n * (n - 1) // 2).sum(), alike=pl.col("alike").sum())
+    )
+    found = np.zeros((n_prompts, 2))
+    found[pairs["prompt"].to_numpy(), 0] = pairs["pairs"].to_numpy()
+    found[pairs["prompt"].to_numpy(), 1] = (pairs["pairs"] - pairs["alike"]).to_numpy()
+    return found
+
+
+def _truncated(
+    tables: Iterable[tuple[str, pl.DataFrame]], models: list[str], prompt_ids: list[str]
+) -> np.ndarray:
+    cut = np.zeros((len(models), len(prompt_ids)))
+    known = False
+    for model, table in tables:
+        known = True
+        at = table.select(_position(pl.col("prompt_id"), prompt_ids)).to_series().to_numpy()
+        np.add.at(cut[models.index(model)], at, 1)
+    return cut if known else np.empty((0, 0))

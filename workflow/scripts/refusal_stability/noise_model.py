@@ -1,0 +1,163 @@
+"""A model of two judges who misread some labels: Dawid and Skene's (1979), with types of prompts.
+
+Assumed are: every response has a true label; a judge gives label l to a response of true label z
+with a probability M[z, l] of its own, whatever the prompt; given the true label, the two judges
+err independently; and the true labels of a prompt's responses are independent draws with the
+shares of the prompt's type, of which there are few. Two judges and types that differ in their
+shares suffice to identify all of it (Hui and Walter 1980). Fitted by expectation maximisation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from refusal_stability.labels import VALID_LABELS
+
+_SIZE = len(VALID_LABELS)
+_ITERATIONS = 1000
+# Stop when the log likelihood of a prompt grows by less.
+_TOLERANCE = 1e-7
+_TINY = 1e-300
+# Shares of the true labels in each type of prompts. The first three never flip, and stay; the
+# others start on the edges and in the middle of the triangle of shares, and are fitted.
+_PURE = np.eye(_SIZE)
+_MIXED = np.array(
+    [
+        [0.8, 0.2, 0.0],
+        [0.2, 0.8, 0.0],
+        [0.0, 0.8, 0.2],
+        [0.0, 0.2, 0.8],
+        [0.8, 0.0, 0.2],
+        [0.2, 0.0, 0.8],
+        [0.4, 0.3, 0.3],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Of each of several fits, the first axis.
+
+    Attributes:
+        types: (fits, types, 3), shares of the true labels.
+        weights: (fits, types), shares of the prompts.
+        judges: two of (fits, 3, 3), M[z, l]: the chance of label l where z is true.
+    """
+
+    types: np.ndarray
+    weights: np.ndarray
+    judges: tuple[np.ndarray, np.ndarray]
+
+    def repeated(self, fits: int) -> "Parameters":
+        """Return the first fit, so many times."""
+        again = [
+            np.repeat(values[:1], fits, axis=0)
+            for values in (self.types, self.weights, *self.judges)
+        ]
+        return Parameters(again[0], again[1], (again[2], again[3]))
+
+
+def fit(patterns: np.ndarray, weights: np.ndarray) -> Parameters:
+    """Return the maximum likelihood fit, from a start that is always the same.
+
+    Args:
+        patterns: (patterns, 9), a prompt's counts of (label of the first judge, of the second).
+        weights: (1, patterns), how many prompts have each.
+    """
+    types = np.concatenate([_PURE, 0.94 * _MIXED + 0.02])[None]
+    judge = np.full((_SIZE, _SIZE), 0.05) + 0.85 * np.eye(_SIZE)
+    n_types = types.shape[1]
+    start = Parameters(types, np.full((1, n_types), 1 / n_types), (judge[None], judge[None]))
+    return _climb(patterns, weights, start)
+
+
+def refit(patterns: np.ndarray, weights: np.ndarray, start: Parameters) -> Parameters:
+    """Return a fit to each resample, (resamples, patterns), beginning at ``start``."""
+    return _climb(patterns, weights, start.repeated(len(weights)))
+
+
+def flip_rates(
+    parameters: Parameters, n: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return flip rates as expected of each judge, (fits, 2), and of the true labels, (fits,).
+
+    Args:
+        n: (patterns,), how many responses a prompt of each pattern has.
+        weights: (fits, patterns).
+    """
+    sizes, place = np.unique(n, return_inverse=True)
+    held = weights @ (place.ravel()[:, None] == np.arange(len(sizes)))
+    held = held / held.sum(axis=-1, keepdims=True)
+
+    def flips(shares: np.ndarray) -> np.ndarray:
+        alike = (shares[..., None] ** sizes).sum(axis=2)
+        return (parameters.weights[..., None] * (1 - alike) * held[:, None]).sum(axis=(1, 2))
+
+    expected = np.stack([flips(parameters.types @ judge) for judge in parameters.judges], axis=-1)
+    return expected, flips(parameters.types)
+
+
+def label_error_rates(parameters: Parameters) -> np.ndarray:
+    """Return the chance that each judge's label is not the true one, (fits, 2)."""
+    true = (parameters.weights[..., None] * parameters.types).sum(axis=1)
+    right = [np.diagonal(judge, axis1=1, axis2=2) for judge in parameters.judges]
+    return np.stack([1 - (true * each).sum(axis=-1) for each in right], axis=-1)
+
+
+def _climb(patterns: np.ndarray, weights: np.ndarray, start: Parameters) -> Parameters:
+    """Iterate every fit until it no longer grows; those that stand are left out."""
+    arrays = [start.types.copy(), start.weights.copy(), *(j.copy() for j in start.judges)]
+    patterns = patterns.astype(float)
+    total = weights.sum(axis=-1)
+    before = np.full(len(weights), -np.inf)
+    going = np.arange(len(weights))
+    for _ in range(_ITERATIONS):
+        current = [array[going] for array in arrays]
+        following, likelihood = _step(patterns, weights[going], *current)
+        for array, values in zip(arrays, following, strict=True):
+            array[going] = values
+        grown = likelihood - before[going] > _TOLERANCE * total[going]
+        before[going] = likelihood
+        going = going[grown]
+        if going.size == 0:
+            break
+    return Parameters(arrays[0], arrays[1], (arrays[2], arrays[3]))
+
+
+def _step(
+    patterns: np.ndarray,
+    weights: np.ndarray,
+    types: np.ndarray,
+    shares: np.ndarray,
+    judge_a: np.ndarray,
+    judge_b: np.ndarray,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    fits, n_types, _ = types.shape
+    # The chance of (true, a, b) in each type, and of (a, b).
+    joint = types[..., None, None] * (judge_a[..., None] * judge_b[:, :, None, :])[:, None]
+    pair = joint.sum(axis=2).reshape(fits, n_types, -1) + _TINY
+    # (fits, types, patterns)
+    log = np.log(pair) @ patterns.T + np.log(shares + _TINY)[..., None]
+    top = log.max(axis=1, keepdims=True)
+    posterior = np.exp(log - top)
+    norm = posterior.sum(axis=1, keepdims=True)
+    likelihood = (weights * (top + np.log(norm))[:, 0]).sum(axis=-1)
+    posterior *= weights[:, None] / norm
+    # How many responses of each type have each pair of labels, then each true label too.
+    found = (posterior @ patterns) / pair
+    true = joint.reshape(fits, n_types, _SIZE, -1) * found[:, :, None]
+    shares = posterior.sum(axis=-1)
+    shares /= shares.sum(axis=-1, keepdims=True)
+    fitted = _normalised(true.sum(axis=-1), types)
+    # Those that never flip stay.
+    fitted[:, :_SIZE] = types[:, :_SIZE]
+    of_judges = true.sum(axis=1).reshape(fits, _SIZE, _SIZE, _SIZE)
+    judge_a = _normalised(of_judges.sum(axis=3), judge_a)
+    judge_b = _normalised(of_judges.sum(axis=2), judge_b)
+    return [fitted, shares, judge_a, judge_b], likelihood
+
+
+def _normalised(counts: np.ndarray, instead: np.ndarray) -> np.ndarray:
+    """Return rows that sum to 1; a row of nothing stays what it was."""
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.where(total > 1e-12, counts / np.maximum(total, 1e-12), instead)

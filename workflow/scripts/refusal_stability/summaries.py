@@ -1,0 +1,195 @@
+"""How stable the prompts of a group are: means and shares over prompts, with intervals."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+
+from refusal_stability.grid import Grid, mean_over_models, with_all
+from refusal_stability.labels import SCORINGS, VALID_LABELS
+from refusal_stability.resampling import Resamples, interval, share_interval
+
+# The estimates of every table of this kind; the shares of prompts come first.
+SHARES = ("flip_rate", "hard_flip_rate", "unstable_rate")
+MEANS = ("mean_ssi", "refusal_rate", "partial_rate", "comply_rate", "pair_disagreement")
+SMALL_N = 20
+
+
+def models(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.DataFrame:
+    """Return one row a judge and model, all temperatures pooled."""
+    return each_judge(
+        grid,
+        lambda judge: _summary(grid, resamples, judge, unstable_below, scopes=slice(0, 1)).drop(
+            "scope"
+        ),
+    )
+
+
+def within_temperature(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.DataFrame:
+    """Return one row a judge, model and temperature."""
+    temperatures = dict(zip(grid.scopes[1:], grid.temperatures, strict=True))
+    return each_judge(
+        grid,
+        lambda judge: (
+            _summary(grid, resamples, judge, unstable_below, scopes=slice(1, None))
+            .with_columns(pl.col("scope").replace_strict(temperatures, return_dtype=pl.Float64))
+            .rename({"scope": "temperature"})
+        ),
+    )
+
+
+def categories(
+    grid: Grid, resamples: Resamples, prompts: pl.DataFrame, unstable_below: float
+) -> pl.DataFrame:
+    """Return one row a judge, model and source or category of prompts, pooled.
+
+    Args:
+        prompts: columns prompt_id, source and category, one row a prompt of ``grid``, in order.
+    """
+    tables = []
+    for judge in grid.judges:
+        for grouping in ("source", "category"):
+            groups = prompts[grouping].fill_null("(none)")
+            for group in groups.unique(maintain_order=True):
+                table = _summary(
+                    grid,
+                    resamples,
+                    judge,
+                    unstable_below,
+                    scopes=slice(0, 1),
+                    of=(groups == group).to_numpy(),
+                ).drop("scope")
+                keys = {"judge": judge, "grouping": grouping, "group": group}
+                tables.append(table.with_columns(**{k: pl.lit(v) for k, v in keys.items()}))
+    return pl.concat(tables).with_columns(small_n=pl.col("n_prompts") < SMALL_N)
+
+
+def scoring(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.DataFrame:
+    """Return one row a judge, model and way of scoring, pooled."""
+    return each_judge(
+        grid,
+        lambda judge: pl.concat(
+            _summary(
+                grid, resamples, judge, unstable_below, scopes=slice(0, 1), scoring=name
+            ).with_columns(scoring=pl.lit(name))
+            for name in SCORINGS
+        ),
+    )
+
+
+def thresholds(grid: Grid, resamples: Resamples, limits: Sequence[float]) -> pl.DataFrame:
+    """Return the unstable rate at each limit of SSI, one row a judge, model and limit."""
+
+    def of_judge(judge: str) -> pl.DataFrame:
+        ssi = grid.measure(judge, "ssi")[:, 0]
+        below = np.stack([np.where(np.isnan(ssi), np.nan, ssi < limit) for limit in limits], axis=1)
+        values = with_all(below)
+        n = (~np.isnan(values)).sum(axis=-1)
+        rates = prompt_mean(values)
+        low, high = share_interval(resamples.means(values), rates, n)
+        invalid = with_sum(grid.measure(judge, "n_invalid")[:, 0])
+        return frame(
+            {"model": grid.models_and_all, "threshold": list(limits)},
+            n_prompts=n,
+            n_invalid=np.broadcast_to(np.nansum(invalid, axis=-1)[:, None], n.shape),
+            **estimate("unstable_rate", rates, low, high),
+        )
+
+    return each_judge(grid, of_judge)
+
+
+def frame(keys: dict[str, Sequence], **columns: np.ndarray) -> pl.DataFrame:
+    """Return the product of ``keys`` as rows, and ``columns`` of that shape; nan becomes null."""
+    product = pl.DataFrame({"_": [0]})
+    for name, values in keys.items():
+        product = product.join(pl.DataFrame({name: list(values)}), how="cross")
+    return product.drop("_").with_columns(
+        pl.Series(name, np.ascontiguousarray(values).ravel(), nan_to_null=True)
+        for name, values in columns.items()
+    )
+
+
+def estimate(
+    name: str, value: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the three columns of an estimate, free of the last digits of rounding."""
+    columns = {name: value, f"{name}_low": low, f"{name}_high": high}
+    return {column: np.round(values, 12) for column, values in columns.items()}
+
+
+def rates(grid: Grid, judge: str, unstable_below: float, scoring: str) -> dict[str, np.ndarray]:
+    """Return what is averaged over prompts, each (models, scopes, prompts)."""
+    column = grid.stability[judge][scoring]
+    ssi, n = column["ssi"], column["n"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = [column[f"n_{label.lower()}"] / n for label in VALID_LABELS]
+    return {
+        "flip_rate": column["flip"],
+        "hard_flip_rate": column["hard_flip"],
+        "unstable_rate": np.where(np.isnan(ssi), np.nan, ssi < unstable_below),
+        "mean_ssi": ssi,
+        **dict(zip(("refusal_rate", "partial_rate", "comply_rate"), shares, strict=True)),
+        "pair_disagreement": column["pair_disagreement"],
+    }
+
+
+def _summary(
+    grid: Grid,
+    resamples: Resamples,
+    judge: str,
+    unstable_below: float,
+    scopes: slice,
+    of: np.ndarray | None = None,
+    scoring: str = "three_way",
+) -> pl.DataFrame:
+    """Return one row a model, and all, and a scope; ``of`` is a mask of prompts."""
+    of = np.ones(len(grid.prompt_ids), dtype=bool) if of is None else of
+    names = [*SHARES, *MEANS]
+    every = rates(grid, judge, unstable_below, scoring)
+    # (measures, models + 1, scopes, prompts)
+    values = np.stack([with_all(every[name][:, scopes]) for name in names])
+    values = np.where(of, values, np.nan)
+    distribution = resamples.means(values)
+    means = prompt_mean(values)
+    n = (~np.isnan(values)).sum(axis=-1)
+    shares = len(SHARES)
+    bounds = [
+        np.concatenate(ends)
+        for ends in zip(
+            share_interval(distribution[:, :shares], means[:shares], n[:shares]),
+            interval(distribution[:, shares:], n[shares:]),
+            strict=True,
+        )
+    ]
+    n_valid, n_invalid = (
+        with_sum(np.nansum(np.where(of, grid.measure(judge, name)[:, scopes], 0), axis=-1))
+        for name in ("n", "n_invalid")
+    )
+    cells = np.array([len(grid.temperatures), *[1] * len(grid.temperatures)])[scopes]
+    expected = of.sum() * len(grid.seeds) * cells * np.ones((len(grid.models), 1))
+    columns = {}
+    for place, name in enumerate(names):
+        columns |= estimate(name, means[place], bounds[0][place], bounds[1][place])
+    return frame(
+        {"model": grid.models_and_all, "scope": grid.scopes[scopes]},
+        n_prompts=n[names.index("mean_ssi")],
+        n_responses=n_valid + n_invalid,
+        n_invalid=n_invalid,
+        n_missing=with_sum(expected) - n_valid - n_invalid,
+        **columns,
+    )
+
+
+def each_judge(grid: Grid, table: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows that ``table`` makes of each judge, with a column judge."""
+    return pl.concat(table(judge).with_columns(judge=pl.lit(judge)) for judge in grid.judges)
+
+
+def prompt_mean(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the last axis, the prompts; nan is no value."""
+    return mean_over_models(np.moveaxis(values, -1, 0))
+
+
+def with_sum(values: np.ndarray) -> np.ndarray:
+    """Add to (models, ...) their sum, (models + 1, ...)."""
+    return np.concatenate([values, np.nansum(values, axis=0, keepdims=True)])

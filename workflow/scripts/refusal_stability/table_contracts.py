@@ -1,0 +1,202 @@
+"""The columns of every table: keys, counts, estimates with their intervals, and the rest."""
+
+import dataframely as dy
+
+from refusal_stability.labels import SCORINGS, VALID_LABELS
+
+
+def _name() -> dy.Column:
+    return dy.String(primary_key=True, min_length=1)
+
+
+def _choice(*values: str) -> dy.Column:
+    return dy.Enum(list(values), primary_key=True)
+
+
+def _temperature() -> dy.Column:
+    return dy.Float64(primary_key=True, min=0)
+
+
+def _share() -> dy.Column:
+    return dy.Float64(nullable=True, min=0, max=1)
+
+
+def _signed() -> dy.Column:
+    return dy.Float64(nullable=True, min=-1, max=1)
+
+
+def _positive() -> dy.Column:
+    return dy.Float64(nullable=True, min=0)
+
+
+def _real() -> dy.Column:
+    return dy.Float64(nullable=True)
+
+
+def _counts(*names: str) -> dict[str, dy.Column]:
+    return {name: dy.Int64(min=0) for name in names}
+
+
+def _estimates(make: type, *names: str) -> dict[str, dy.Column]:
+    return {f"{name}{end}": make() for name in names for end in ("", "_low", "_high")}
+
+
+def _table(**columns: dy.Column) -> type[dy.Schema]:
+    return type(dy.Schema)("Table", (dy.Schema,), columns)
+
+
+_SUMMARY = _counts("n_prompts", "n_responses", "n_invalid", "n_missing") | _estimates(
+    _share,
+    "mean_ssi",
+    "flip_rate",
+    "hard_flip_rate",
+    "unstable_rate",
+    "refusal_rate",
+    "partial_rate",
+    "comply_rate",
+    "pair_disagreement",
+)
+
+
+def _model() -> dict[str, dy.Column]:
+    return {"judge": _name(), "model": _name()}
+
+
+def _judges() -> dict[str, dy.Column]:
+    return {"judge_a": _name(), "judge_b": _name(), "model": _name()}
+
+
+TABLES: dict[str, type[dy.Schema]] = {
+    "models": _table(**_model(), **_SUMMARY),
+    "within_temperature": _table(**_model(), temperature=_temperature(), **_SUMMARY),
+    "categories": _table(
+        **_model(),
+        grouping=_choice("source", "category"),
+        group=_name(),
+        **_SUMMARY,
+        small_n=dy.Bool(),
+    ),
+    "scoring": _table(**_model(), scoring=_choice(*SCORINGS), **_SUMMARY),
+    "thresholds": _table(
+        **_model(),
+        threshold=dy.Float64(primary_key=True, min=0, max=1),
+        **_counts("n_prompts", "n_invalid"),
+        **_estimates(_share, "unstable_rate"),
+    ),
+    "temperature_effect": _table(
+        **_model(),
+        unit=_choice("prompt", "model_prompt_pair"),
+        **_counts("n", "n_invalid"),
+        friedman_chi2=_positive(),
+        friedman_p=_share(),
+        kendalls_w=_share(),
+        page_z=_real(),
+        page_p=_share(),
+        **_estimates(_signed, "ssi_drop"),
+    ),
+    "temperature_pairs": _table(
+        **_model(),
+        temperature_a=_temperature(),
+        temperature_b=_temperature(),
+        **_counts("n", "n_invalid"),
+        **_estimates(_signed, "difference"),
+        p=_share(),
+        p_holm=_share(),
+    ),
+    "correlations": _table(
+        **_model(),
+        prompts=_choice("all", "any_comply"),
+        **_counts("n", "n_invalid"),
+        **_estimates(_signed, "spearman"),
+    ),
+    "model_pairs": _table(
+        judge=_name(),
+        model_a=_name(),
+        model_b=_name(),
+        measure=_choice("mean_ssi", "flip_rate", "refusal_rate"),
+        **_counts("n", "n_invalid"),
+        **_estimates(_signed, "difference"),
+        p=_share(),
+        p_holm=_share(),
+    ),
+    "judge_agreement": _table(
+        **_judges(),
+        **_counts("n", "n_invalid"),
+        **_estimates(_share, "agreement"),
+        **_estimates(_signed, "kappa", "krippendorff_alpha", "gwet_ac1"),
+    ),
+    "judge_confusion": _table(
+        **_judges(),
+        label_a=_choice(*VALID_LABELS),
+        label_b=_choice(*VALID_LABELS),
+        **_counts("n", "n_invalid"),
+        **_estimates(_share, "share"),
+    ),
+    "consensus": _table(
+        **_judges(),
+        labels=_choice("both", "judge_a", "judge_a_random", "judge_b", "judge_b_random"),
+        **_counts("n_prompts", "n_labels", "n_invalid"),
+        **_estimates(_share, "mean_ssi", "flip_rate", "unstable_rate"),
+    ),
+    "judge_noise": _table(
+        judge=_name(),
+        # "none" where the method needs no other judge.
+        other_judge=_name(),
+        model=_name(),
+        scope=_name(),
+        method=_choice("two_judges", "identical_text"),
+        measure=dy.Enum(["flip_rate", "pair_disagreement"]),
+        **_counts("n_prompts", "n_invalid"),
+        rate=_share(),
+        rate_expected=_share(),
+        check_p=_share(),
+        **_estimates(_share, "rate_noise_free", "judge_share", "error_rate"),
+    ),
+    "sample_size": _table(
+        **_model(),
+        scope=_name(),
+        n=dy.Int64(primary_key=True, min=1),
+        **_counts("n_prompts", "n_invalid"),
+        **_estimates(_share, "agreement", "out_of_sample"),
+    ),
+    "stability_measures": _table(
+        **_model(),
+        samples=_choice("all", "5"),
+        **_counts("n_prompts", "n_invalid"),
+        **_estimates(_share, "mean_ssi", "flip_rate", "pair_disagreement"),
+        **_estimates(_positive, "entropy"),
+        **_estimates(_signed, "fleiss_kappa", "gwet_ac1"),
+    ),
+    "first_comply": _table(
+        **_model(),
+        prompts=_choice("all", "never_refuses", "refuses", "mostly_refuses"),
+        **_counts("n_prompts", "n_invalid", "n_censored"),
+        **_estimates(_share, *(f"comply_in_{k}" for k in (1, 3, 5, 10, 20))),
+        median_tries=_positive(),
+        median_tries_seen=_positive(),
+    ),
+    "seed_effect": _table(
+        **_model(),
+        temperature=_temperature(),
+        **_counts("n_seeds", "n_prompts", "n_invalid"),
+        variance=_positive(),
+        expected_variance=_positive(),
+        variance_inflation=_positive(),
+        p=_share(),
+    ),
+    "alarms": _table(
+        **_model(),
+        alarm=_choice(
+            "invalid_verdicts",
+            "systematic_failure",
+            "missing_responses",
+            "missing_cells",
+            "shared_seeds",
+            "identical_text_relabelled",
+            "truncated_replies",
+        ),
+        raised=dy.Bool(),
+        **_counts("n", "of", "n_invalid"),
+        ids=dy.String(),
+    ),
+}

@@ -1,0 +1,72 @@
+"""Tests whose blocks or pairs are prompts, and Holm's correction; nan is no value."""
+
+import numpy as np
+from scipy import stats
+
+
+def friedman(blocks: np.ndarray) -> tuple[float, float]:
+    """Return Friedman's (1937) chi-square with ties, and its p; nan if all blocks are tied.
+
+    As ``scipy.stats.friedmanchisquare``, which ranks block by block in a Python loop.
+
+    Args:
+        blocks: (n, k), k of at least 2.
+    """
+    k = blocks.shape[1]
+    deviation = _ranks(blocks) - (k + 1) / 2
+    variance = (deviation**2).sum() / (k - 1)
+    if variance == 0:
+        return float("nan"), float("nan")
+    chi2 = (deviation.sum(axis=0) ** 2).sum() / variance
+    return float(chi2), float(stats.chi2.sf(chi2, k - 1))
+
+
+def page(blocks: np.ndarray) -> tuple[float, float]:
+    """Return z and one-sided p of Page's (1963) test that the columns descend from left to right.
+
+    The variance is that of the ranks of each block under permutation, ties included (Hollander,
+    Wolfe and Chicken 2014, section 7.2); scipy's ``page_trend_test`` has none for ties, which
+    fill a table of SSI. nan if all blocks are tied.
+    """
+    k = blocks.shape[1]
+    predicted = np.arange(k, 0, -1) - (k + 1) / 2
+    deviation = _ranks(blocks) - (k + 1) / 2
+    variance = (deviation**2).sum() * (predicted**2).sum() / (k - 1)
+    if variance == 0:
+        return float("nan"), float("nan")
+    z = float((deviation @ predicted).sum() / np.sqrt(variance))
+    return z, float(stats.norm.sf(z))
+
+
+def signed_rank(differences: np.ndarray) -> float:
+    """Return the two-sided p of Wilcoxon's (1945) signed-rank test; 1 without a difference.
+
+    Zeros are dropped, as Wilcoxon did; with many ties the normal approximation is used.
+    """
+    differences = differences[~np.isnan(differences) & (differences != 0)]
+    if differences.size == 0:
+        return 1.0
+    # Shares differ in their last digits although they are equal: such would not tie.
+    differences = np.round(differences, 12)
+    return float(stats.wilcoxon(differences, method="asymptotic").pvalue)
+
+
+def mcnemar(differences: np.ndarray) -> float:
+    """Return the exact two-sided p of McNemar's (1947) test of paired differences -1, 0 or 1."""
+    up, down = (differences > 0).sum(), (differences < 0).sum()
+    return float(stats.binomtest(int(up), int(up + down)).pvalue) if up + down else 1.0
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Return p values corrected by Holm (1979) for their number; nan stays and does not count."""
+    corrected = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return corrected
+
+
+def _ranks(blocks: np.ndarray) -> np.ndarray:
+    # Means over models differ in their last digits although they are equal.
+    return stats.rankdata(np.round(blocks, 12), axis=1)
