@@ -15,8 +15,9 @@ from refusal_stability.labels import VALID_LABELS
 
 _SIZE = len(VALID_LABELS)
 _ITERATIONS = 1000
-# Stop when the log likelihood of a prompt grows by less.
-_TOLERANCE = 1e-7
+# Stop when the mean log likelihood of a prompt grows by less. A refit begins near its end, and
+# only its spread is used: ten times the precision would not change its third digit.
+_TOLERANCE, _REFIT_TOLERANCE = 1e-7, 1e-5
 _TINY = 1e-300
 # Shares of the true labels in each type of prompts. The first three never flip, and stay; the
 # others start on the edges and in the middle of the triangle of shares, and are fitted.
@@ -68,12 +69,12 @@ def fit(patterns: np.ndarray, weights: np.ndarray) -> Parameters:
     judge = np.full((_SIZE, _SIZE), 0.05) + 0.85 * np.eye(_SIZE)
     n_types = types.shape[1]
     start = Parameters(types, np.full((1, n_types), 1 / n_types), (judge[None], judge[None]))
-    return _climb(patterns, weights, start)
+    return _climb(patterns, weights, start, _TOLERANCE)
 
 
 def refit(patterns: np.ndarray, weights: np.ndarray, start: Parameters) -> Parameters:
     """Return a fit to each resample, (resamples, patterns), beginning at ``start``."""
-    return _climb(patterns, weights, start.repeated(len(weights)))
+    return _climb(patterns, weights, start.repeated(len(weights)), _REFIT_TOLERANCE)
 
 
 def flip_rates(
@@ -104,7 +105,9 @@ def label_error_rates(parameters: Parameters) -> np.ndarray:
     return np.stack([1 - (true * each).sum(axis=-1) for each in right], axis=-1)
 
 
-def _climb(patterns: np.ndarray, weights: np.ndarray, start: Parameters) -> Parameters:
+def _climb(
+    patterns: np.ndarray, weights: np.ndarray, start: Parameters, tolerance: float
+) -> Parameters:
     """Iterate every fit until it no longer grows; those that stand are left out."""
     arrays = [start.types.copy(), start.weights.copy(), *(j.copy() for j in start.judges)]
     patterns = patterns.astype(float)
@@ -116,7 +119,7 @@ def _climb(patterns: np.ndarray, weights: np.ndarray, start: Parameters) -> Para
         following, likelihood = _step(patterns, weights[going], *current)
         for array, values in zip(arrays, following, strict=True):
             array[going] = values
-        grown = likelihood - before[going] > _TOLERANCE * total[going]
+        grown = likelihood - before[going] > tolerance * total[going]
         before[going] = likelihood
         going = going[grown]
         if going.size == 0:
