@@ -17,11 +17,12 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="stability, Parquet")
     args = parser.parse_args()
-    verdicts = pl.concat(
-        files.read_parquet(path, Verdicts).with_columns(model=pl.lit(path.stem))
+    # One model after the other: all verdicts at once would be most of the memory.
+    tables = [
+        stability(files.read_parquet(path, Verdicts).with_columns(model=pl.lit(path.stem)))
         for path in args.verdicts
-    )
-    files.write_parquet(stability(verdicts), args.output, Stability)
+    ]
+    files.write_parquet(pl.concat(tables), args.output, Stability)
 
 
 if __name__ == "__main__":

@@ -6,41 +6,59 @@ from refusal_stability.cells import temperature_text
 from refusal_stability.contracts import POOLED, Stability
 from refusal_stability.labels import COMPLY, REFUSE, SCORINGS, VALID_LABELS
 
-_PROMPT = ["model", "scoring", "scope", "prompt_id"]
+_COUNTS = [f"n_{label.lower()}" for label in VALID_LABELS]
 
 
 def stability(verdicts: pl.DataFrame) -> pl.DataFrame:
     """Return counts and stability measures of every (model, scoring, scope, prompt).
 
     Args:
-        verdicts: one judge's, of all models: a column `model` and the contract
+        verdicts: one judge's: a column `model` and the contract
             :class:`~refusal_stability.contracts.Verdicts`.
 
     Returns:
         A table that keeps the contract :class:`~refusal_stability.contracts.Stability`, models,
         scorings and prompts in their first order, the pooled scope before the temperatures.
     """
-    temperatures = verdicts["temperature"].unique().sort()
+    # Each label is counted once, within its temperature; all else is sums of these.
+    label = pl.col("label").cast(pl.String)
+    within = verdicts.group_by("model", "temperature", "prompt_id", maintain_order=True).agg(
+        **{name: (label == one).sum() for name, one in zip(_COUNTS, VALID_LABELS, strict=True)},
+        n_invalid=(~label.is_in(VALID_LABELS)).sum(),
+    )
+    temperatures = within["temperature"].unique().sort()
     names = {t: temperature_text(t) for t in temperatures}
-    within = verdicts.with_columns(
-        scope=pl.col("temperature").replace_strict(names, return_dtype=pl.String)
+    pooled = within.group_by("model", "prompt_id", maintain_order=True).agg(
+        pl.col(*_COUNTS, "n_invalid").sum()
     )
-    both = pl.concat([verdicts.with_columns(scope=pl.lit(POOLED)), within]).select(
-        "model", "scope", "prompt_id", pl.col("label").cast(pl.String)
+    counts = pl.concat(
+        [
+            pooled.with_columns(scope=pl.lit(POOLED)),
+            within.with_columns(
+                scope=pl.col("temperature").replace_strict(names, return_dtype=pl.String)
+            ),
+        ],
+        how="diagonal",
     )
-    scored = pl.concat(
-        both.with_columns(
-            scoring=pl.lit(name),
-            label=pl.col("label").replace_strict(scoring, default=None, return_dtype=pl.String),
-        )
+    return pl.concat(
+        counts.with_columns(scoring=pl.lit(name), **_scored(scoring))
+        .with_columns(n=pl.sum_horizontal(_COUNTS))
+        .with_columns(**measures())
+        .select(Stability.column_names())
         for name, scoring in SCORINGS.items()
     )
-    counts = scored.group_by(_PROMPT, maintain_order=True).agg(
-        n=pl.col("label").count(),
-        **{f"n_{label.lower()}": (pl.col("label") == label).sum() for label in VALID_LABELS},
-        n_invalid=pl.col("label").null_count(),
-    )
-    return counts.with_columns(**measures()).select(Stability.column_names())
+
+
+def _scored(scoring: dict[str, str]) -> dict[str, pl.Expr]:
+    """Return the counts of labels after each label became what ``scoring`` makes of it."""
+    sources = {
+        label: [f"n_{one.lower()}" for one, becomes in scoring.items() if becomes == label]
+        for label in VALID_LABELS
+    }
+    return {
+        f"n_{label.lower()}": pl.sum_horizontal(columns) if columns else pl.lit(0, dtype=pl.UInt32)
+        for label, columns in sources.items()
+    }
 
 
 def measures() -> dict[str, pl.Expr]:
