@@ -19,7 +19,18 @@ AGREEMENT = {
     "kappa": [None],
     "kappa_low": [None],
     "kappa_high": [None],
+    "krippendorff_alpha": [None],
+    "krippendorff_alpha_low": [None],
+    "krippendorff_alpha_high": [None],
+    "gwet_ac1": [-0.5],
+    "gwet_ac1_low": [-1.0],
+    "gwet_ac1_high": [0.0],
 }
+
+
+def write(folder: Path, name: str, rows: list[dict[str, str]]) -> None:
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
 
 
 def test_names_stay_text_numbers_become_numbers_and_nothing_none(tmp_path: Path) -> None:
@@ -34,11 +45,10 @@ def test_names_stay_text_numbers_become_numbers_and_nothing_none(tmp_path: Path)
 def test_every_column_of_text_is_known(name: str, tmp_path: Path) -> None:
     # A contract's column of text that is not known as such would be read as a number, and fail.
     row = {
-        column: "word" if declared.dtype in (pl.String, pl.Enum) else "0.5"
+        column: "word" if declared.dtype in (pl.String, pl.Enum, pl.Boolean) else "0.5"
         for column, declared in TABLES[name].columns().items()
     }
-    lines = [",".join(row), ",".join(row.values())]
-    (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    write(tmp_path, name, [row])
     (read,) = LiveTables(tmp_path).rows(name)
     assert read == {column: text if text == "word" else 0.5 for column, text in row.items()}
 
@@ -46,3 +56,44 @@ def test_every_column_of_text_is_known(name: str, tmp_path: Path) -> None:
 def test_a_table_without_rows(tmp_path: Path) -> None:
     (tmp_path / "judge_agreement.csv").write_text(",".join(AGREEMENT) + "\n")
     assert LiveTables(tmp_path).rows("judge_agreement") == []
+
+
+def test_rows_are_picked_by_their_keys(tmp_path: Path) -> None:
+    rows = [{"judge": judge, "model": model} for judge in "ab" for model in ("m", "n", "all")]
+    write(tmp_path, "models", rows)
+    tables = LiveTables(tmp_path)
+    assert tables.rows("models") == rows
+    assert tables.rows("models", judge="b", model="all") == [{"judge": "b", "model": "all"}]
+    assert tables.each_model("models", judge="a") == rows[:3]
+
+
+def test_all_models_are_left_out_where_there_is_one(tmp_path: Path) -> None:
+    write(tmp_path, "models", [{"model": "m"}, {"model": "all"}])
+    assert LiveTables(tmp_path).each_model("models") == [{"model": "m"}]
+
+
+def test_seeds_are_one_where_nothing_can_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "seed_effect.csv").write_text("judge,model,n_seeds\n")
+    assert LiveTables(tmp_path).seeds() == 1
+    write(tmp_path, "seed_effect", [{"judge": "j", "model": "m", "n_seeds": "5"}])
+    assert LiveTables(tmp_path).seeds() == 5
+
+
+def test_an_alarm_may_have_many_ids(tmp_path: Path) -> None:
+    # 20,000 ids of 12 digits are more than csv takes for a field by itself.
+    ids = " ".join(["0123456789ab"] * 20_000)
+    write(tmp_path, "alarms", [{"judge": "j", "ids": ids}])
+    assert LiveTables(tmp_path).rows("alarms") == [{"judge": "j", "ids": ids}]
+
+
+def test_how_values_are_written() -> None:
+    assert LiveTables.number(None) == "undefined"
+    assert LiveTables.number(0.12345) == "0.123"
+    assert LiveTables.percent(None) == "undefined"
+    assert LiveTables.percent(0.12345) == "12.3%"
+    assert LiveTables.p_value(None) == "p undefined"
+    assert LiveTables.p_value(0.00099) == "p < 0.001"
+    assert LiveTables.p_value(0.0123) == "p = 0.012"
+    assert LiveTables.model({"model": "all"}) == "all models"
+    assert LiveTables.model({"model": "007"}) == "007"
+    assert LiveTables.significant([{"p_holm": p} for p in (None, 0.049, 0.05)]) == 1

@@ -3,7 +3,12 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+Row = dict[str, str | float | None]
+
+# The word for all models together; the package's own is in a module that loads numpy.
+_ALL = "all"
 _TEXT = {
     "judge",
     "judge_a",
@@ -37,13 +42,47 @@ class LiveTables:
 
     folder: Path
 
-    def rows(self, name: str) -> list[dict[str, str | float | None]]:
-        """Return the rows of one table: numbers as numbers, and None where there is none."""
+    def rows(self, name: str, **keys: Any) -> list[Row]:
+        """Return the rows of one table whose columns equal ``keys``.
+
+        Numbers are numbers, and None where there is none.
+        """
+        # The ids behind an alarm are one field, and may be all prompts; csv stops at 131,072 bytes.
+        csv.field_size_limit(2**31 - 1)
         with (self.folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-            return [
+            rows = [
                 {column: self._value(column, text) for column, text in row.items()}
                 for row in csv.DictReader(file)
             ]
+        return [row for row in rows if all(row[key] == value for key, value in keys.items())]
+
+    def each_model(self, name: str, **keys: Any) -> list[Row]:
+        """Return such rows without those of all models where there is only one."""
+        rows = self.rows(name, **keys)
+        single = [row for row in rows if row["model"] != _ALL]
+        return rows if len({row["model"] for row in single}) > 1 else single
+
+    def seeds(self) -> int:
+        """Return the number of seeds of each model and temperature."""
+        # Without a second seed, that table is empty.
+        return max((int(row["n_seeds"]) for row in self.rows("seed_effect")), default=1)
+
+    @staticmethod
+    def model(row: Row) -> str:
+        """Return whose the row is: the name of a model, or "all models"."""
+        return "all models" if row["model"] == _ALL else str(row["model"])
+
+    @staticmethod
+    def significant(rows: list[Row]) -> int:
+        """Return how many rows are significant at 5% after Holm's correction."""
+        return sum(row["p_holm"] is not None and row["p_holm"] < 0.05 for row in rows)
+
+    @staticmethod
+    def p_value(value: float | None) -> str:
+        """Return "p = 0.012", or what else there is to say of it."""
+        if value is None:
+            return "p undefined"
+        return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
     @staticmethod
     def number(value: float | None) -> str:
@@ -56,7 +95,7 @@ class LiveTables:
         return "undefined" if value is None else f"{100 * value:.1f}%"
 
     @classmethod
-    def estimate(cls, row: dict[str, str | float | None], name: str) -> str:
+    def estimate(cls, row: Row, name: str) -> str:
         """Return an estimate and its interval, "0.912 [0.875, 0.946]"."""
         if row[name] is None or row[f"{name}_low"] is None:
             return cls.number(row[name])
