@@ -22,11 +22,13 @@ def judge_agreement(grid: Grid, resamples: Resamples) -> pl.DataFrame | None:
 
     One row a model and one for all of them together. n counts the responses with a valid label
     from both judges, n_invalid the others that both judged. Intervals resample prompts: with
-    all models, a prompt brings its responses of every model along.
+    all models, a prompt brings its responses of every model along. The columns with_invalid are
+    over all responses that both judged, an invalid label being a fourth one.
     """
     tables = []
     for judge_a, judge_b, confusion, invalid in _pairs(grid):
         per_prompt = np.concatenate([confusion, confusion.sum(axis=0, keepdims=True)])
+        four = _with_invalid(grid, judge_a, judge_b)
         counted = per_prompt.sum(axis=-1)
         # (resamples, models + 1, 9)
         resampled = resamples.sums(np.moveaxis(per_prompt, -1, 1))
@@ -42,6 +44,8 @@ def judge_agreement(grid: Grid, resamples: Resamples) -> pl.DataFrame | None:
                 n=counted.sum(axis=-1),
                 n_invalid=[*invalid, invalid.sum()],
                 **columns,
+                agreement_with_invalid=agreement(four),
+                kappa_with_invalid=cohens_kappa(four),
             ).with_columns(judge_a=pl.lit(judge_a), judge_b=pl.lit(judge_b))
         )
     return pl.concat(tables) if tables else None
@@ -198,6 +202,18 @@ def _pairs(grid: Grid) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
         shape = (len(grid.models), len(grid.prompt_ids), -1)
         a, b = (grid.labels[judge].reshape(shape) for judge in (judge_a, judge_b))
         yield judge_a, judge_b, *confusion_by_prompt(a, b)
+
+
+def _with_invalid(grid: Grid, judge_a: str, judge_b: str) -> np.ndarray:
+    """Return (models + 1, 4, 4) counts of label pairs, any invalid label being the fourth."""
+    tables = []
+    for a, b in zip(grid.labels[judge_a], grid.labels[judge_b], strict=True):
+        both = (a != MISSING) & (b != MISSING)
+        labels = (np.minimum(label[both], SIZE).astype(int) for label in (a, b))
+        cells = np.ravel_multi_index(tuple(labels), (SIZE + 1, SIZE + 1))
+        tables.append(np.bincount(cells, minlength=(SIZE + 1) ** 2))
+    counts = np.array(tables).reshape(-1, SIZE + 1, SIZE + 1)
+    return np.concatenate([counts, counts.sum(axis=0, keepdims=True)])
 
 
 def _square(counts: np.ndarray) -> np.ndarray:

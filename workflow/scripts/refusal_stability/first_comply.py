@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from refusal_stability.grid import Grid
+from refusal_stability.grid import Grid, with_all
 from refusal_stability.resampling import Resamples, interval
-from refusal_stability.summaries import estimate, frame, prompt_mean
+from refusal_stability.summaries import estimate, frame, prompt_mean, with_sum
 
 TRIES = (1, 3, 5, 10, 20)
 
@@ -17,7 +17,8 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
     prompt without any COMPLY in its n samples needs more than n tries: it is censored.
 
     Prompts: all; never_refuses (no REFUSE), where the first answer tells nothing of stability;
-    refuses (some REFUSE); mostly_refuses (REFUSE is the strict majority).
+    refuses (some REFUSE); mostly_refuses (REFUSE is the strict majority). In the row of all
+    models, n_prompts and the medians are of (model, prompt) pairs.
     """
     tables = []
     for judge in grid.judges:
@@ -34,18 +35,18 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
             seen = of & (comply > 0)
             columns = {}
             for k in TRIES:
-                chance = np.where(of, _any_of(n, comply, k), np.nan)
+                chance = with_all(np.where(of, _any_of(n, comply, k), np.nan))
                 n_prompts = (~np.isnan(chance)).sum(axis=-1)
                 bounds = interval(resamples.means(chance), n_prompts)
                 columns |= estimate(f"comply_in_{k}", prompt_mean(chance), *bounds)
             tables.append(
                 frame(
-                    {"model": grid.models},
-                    n_prompts=of.sum(axis=-1),
-                    n_invalid=np.where(of | (n == 0), invalid, 0).sum(axis=-1),
-                    n_censored=(of & ~seen).sum(axis=-1),
-                    median_tries_seen=_median(np.where(seen, _tries(n, comply), np.nan)),
-                    median_tries=_median(np.where(of, _tries(n, comply), np.nan)),
+                    {"model": grid.models_and_all},
+                    n_prompts=with_sum(of.sum(axis=-1)),
+                    n_invalid=with_sum(np.where(of | (n == 0), invalid, 0).sum(axis=-1)),
+                    n_censored=with_sum((of & ~seen).sum(axis=-1)),
+                    median_tries_seen=_medians(np.where(seen, _tries(n, comply), np.nan)),
+                    median_tries=_medians(np.where(of, _tries(n, comply), np.nan)),
                     **columns,
                 ).with_columns(judge=pl.lit(judge), prompts=pl.lit(name))
             )
@@ -67,10 +68,13 @@ def _tries(n: np.ndarray, comply: np.ndarray) -> np.ndarray:
         return n / comply
 
 
-def _median(tries: np.ndarray) -> np.ndarray:
-    """Return medians over prompts; nan is no prompt, and where the median is censored."""
-    medians = np.full(len(tries), np.nan)
-    for place, row in enumerate(tries):
+def _medians(tries: np.ndarray) -> np.ndarray:
+    """Return medians, (models + 1,), of (models, prompts), the last one over all pairs.
+
+    nan is no prompt, and the median where it is censored.
+    """
+    medians = np.full(len(tries) + 1, np.nan)
+    for place, row in enumerate([*tries, tries.ravel()]):
         known = row[~np.isnan(row)]
         if known.size:
             # The upper of the two in the middle: a mean with a censored one has no value.

@@ -24,9 +24,7 @@ def expectation(
     Returns:
         {name: (prompts,)}
     """
-    rows, back = np.unique(
-        np.column_stack([counts, drawn]).astype(np.int64), axis=0, return_inverse=True
-    )
+    rows, back = distinct_rows(np.column_stack([counts, drawn]))
     results: dict[str, np.ndarray] = {}
     for n in np.unique(rows[:, 3]):
         of_n = np.flatnonzero(rows[:, 3] == n)
@@ -42,7 +40,19 @@ def expectation(
                 result = results.setdefault(name, np.full(len(rows), np.nan))
                 # Where the chance is 0, the value may be undefined.
                 result[block] = np.where(chance > 0, chance * values, 0.0).sum(axis=1)
-    return {name: values[back.ravel()] for name, values in results.items()}
+    return {name: values[back] for name, values in results.items()}
+
+
+def distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct rows of (n, k) counts, and each row's place among them, (n,).
+
+    As numpy's ``unique`` along an axis, which compares bytes; one number a row sorts sooner.
+    """
+    rows = rows.astype(np.int64)
+    limits = tuple(rows.max(axis=0, initial=0) + 1)
+    codes = np.ravel_multi_index(tuple(rows.T), limits)
+    found, back = np.unique(codes, return_inverse=True)
+    return np.column_stack(np.unravel_index(found, limits)), back
 
 
 def compositions(n: int) -> np.ndarray:

@@ -8,6 +8,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 # Resamples are drawn and used in blocks of so many numbers, to bound the memory.
 _BLOCK = 20_000_000
+# Up to so many numbers they are kept ready for products, in 64 bits, and then in 32.
+_KEPT_64, _KEPT_32 = 10_000_000, 100_000_000
 
 
 class Resamples:
@@ -36,22 +38,40 @@ class Resamples:
             counts[rows] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         return counts
 
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Return the sums over each resample, (resamples, ...), of ``values``, (..., n_prompts)."""
-        columns = values.reshape(-1, self.n_prompts).T.astype(float)
+    @cached_property
+    def _weights(self) -> np.ndarray | None:
+        """The counts as numbers to multiply, or None if they are too many to keep."""
+        size = self.resamples * self.n_prompts
+        if size > _KEPT_32:
+            return None
+        return self.counts.astype(np.float64 if size <= _KEPT_64 else np.float32)
+
+    def sums(self, values: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
+        """Return the sums over each resample, (resamples, ...), of ``values``, (..., prompts).
+
+        Args:
+            values: of all prompts, or of those whose places are ``of``.
+        """
+        of = slice(None) if of is None else of
+        columns = values.reshape(-1, values.shape[-1]).T
         sums = np.empty((self.resamples, columns.shape[1]))
-        for rows in self._blocks():
-            sums[rows] = self.counts[rows].astype(float) @ columns
+        kept = self._weights
+        for rows in self._blocks() if kept is None else [slice(None)]:
+            weights = self.counts[rows][:, of].astype(np.float32) if kept is None else kept[:, of]
+            sums[rows] = weights @ columns.astype(weights.dtype)
         return sums.reshape(self.resamples, *values.shape[:-1])
 
-    def means(self, values: np.ndarray) -> np.ndarray:
+    def means(self, values: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
         """Return the means over each resample, (resamples, ...); nan in ``values`` is no value.
 
-        A mean is nan where a resample holds no value.
+        A mean is nan where a resample holds no value. Arguments as of :meth:`sums`.
         """
         absent = np.isnan(values)
-        sums = self.sums(np.where(absent, 0.0, values))
-        n = self.sums(~absent) if absent.any() else float(self.n_prompts)
+        sums = self.sums(np.where(absent, 0.0, values), of)
+        if of is None and not absent.any():
+            return sums / self.n_prompts
+        n = self.sums(~absent if absent.any() else np.ones(values.shape[-1]), of)
+        n = n if absent.any() else n.reshape(-1, *[1] * (values.ndim - 1))
         with np.errstate(invalid="ignore", divide="ignore"):
             return sums / n
 

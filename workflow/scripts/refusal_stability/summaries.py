@@ -144,12 +144,12 @@ def _summary(
 ) -> pl.DataFrame:
     """Return one row a model, and all, and a scope; ``of`` is a mask of prompts."""
     of = np.ones(len(grid.prompt_ids), dtype=bool) if of is None else of
+    places = None if of.all() else np.flatnonzero(of)
     names = [*SHARES, *MEANS]
     every = rates(grid, judge, unstable_below, scoring)
     # (measures, models + 1, scopes, prompts)
-    values = np.stack([with_all(every[name][:, scopes]) for name in names])
-    values = np.where(of, values, np.nan)
-    distribution = resamples.means(values)
+    values = np.stack([with_all(every[name][:, scopes][..., of]) for name in names])
+    distribution = resamples.means(values, places)
     means = prompt_mean(values)
     n = (~np.isnan(values)).sum(axis=-1)
     shares = len(SHARES)
@@ -162,7 +162,7 @@ def _summary(
         )
     ]
     n_valid, n_invalid = (
-        with_sum(np.nansum(np.where(of, grid.measure(judge, name)[:, scopes], 0), axis=-1))
+        with_sum(np.nansum(grid.measure(judge, name)[:, scopes][..., of], axis=-1))
         for name in ("n", "n_invalid")
     )
     cells = np.array([len(grid.temperatures), *[1] * len(grid.temperatures)])[scopes]

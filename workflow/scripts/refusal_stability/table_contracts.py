@@ -124,6 +124,8 @@ TABLES: dict[str, type[dy.Schema]] = {
         **_counts("n", "n_invalid"),
         **_estimates(_share, "agreement"),
         **_estimates(_signed, "kappa", "krippendorff_alpha", "gwet_ac1"),
+        agreement_with_invalid=_share(),
+        kappa_with_invalid=_signed(),
     ),
     "judge_confusion": _table(
         **_judges(),
@@ -200,3 +202,21 @@ TABLES: dict[str, type[dy.Schema]] = {
         ids=dy.String(),
     ),
 }
+
+# Made of the other tables, and only where the configuration names published figures.
+REPLICATION = _table(
+    id=_name(),
+    where=dy.String(),
+    paper=dy.Float64(),
+    recomputed=_real(),
+    definition=dy.String(nullable=True),
+    difference=_real(),
+    verdict=dy.Enum(
+        [
+            "reproduced",
+            "reproduced under another definition",
+            "not reproduced",
+            "data not given",
+        ]
+    ),
+)
