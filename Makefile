@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test clean
+.PHONY: help setup demo replicate test clean
 
 PYTHON := python3.11
 VENV := .venv
@@ -13,9 +13,13 @@ CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 LOGGER := $(shell test -t 2 && echo --logger rich)
 DEMO := $(BIN)/snakemake --configfile config/demo.yaml
 REPORT := results/demo/report.html
+# Files named on the command line take the place of those of config/replication.yaml.
+comma := ,
+OWN_LABELS = $(if $(LABELS),'labels=[$(foreach file,$(LABELS),"$(file)"$(comma))]')
+OWN_FILES = $(if $(LABELS)$(INFO),--config $(OWN_LABELS) 'prompt_info=$(INFO)')
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 8
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
 setup: $(VENV)/.installed ## make .venv and install the pinned requirements
 
@@ -24,6 +28,10 @@ demo: setup ## set up, run the demo and write its report
 	@test -f $(REPORT) && test -z "$$(find results/demo/tables results/demo/figures workflow/report -newer $(REPORT))" \
 		|| $(DEMO) --report $(REPORT)
 	@echo "The report: $(REPORT)"
+
+replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=prompts.csv
+	$(BIN)/snakemake --configfile config/replication.yaml $(OWN_FILES) --cores $(CORES) $(LOGGER)
+	@echo "The paper's numbers beside these: results/replication/tables/replication.csv"
 
 test: setup ## set up, check the code and run every test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

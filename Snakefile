@@ -15,10 +15,21 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
-include: "workflow/rules/demo_models.smk"
-include: "workflow/rules/prompts.smk"
-include: "workflow/rules/generate.smk"
-include: "workflow/rules/judge.smk"
+
+
+# Verdicts come from the judges of the config, or are labels that somebody already has.
+if "labels" in config:
+
+    include: "workflow/rules/labels.smk"
+
+else:
+
+    include: "workflow/rules/demo_models.smk"
+    include: "workflow/rules/prompts.smk"
+    include: "workflow/rules/generate.smk"
+    include: "workflow/rules/judge.smk"
+
+
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"

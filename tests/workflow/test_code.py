@@ -132,7 +132,7 @@ def test_every_environment_holds_what_its_script_imports() -> None:
     scripts = {"generate": "generate", "judge": "judge", "statistics": "tables"}
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 7
+    assert len(environments) == 8
     for path in environments:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}

@@ -3,6 +3,7 @@ import json
 import re
 import sys
 
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,7 @@ from refusal_stability import command, versions
 from refusal_stability.cells import temperature_text
 from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder
 from refusal_stability.errors import RefusalStabilityError
+from refusal_stability.label_pairs import label_pairs
 from refusal_stability.live_tables import LiveTables
 
 command.prefer_this_python()
@@ -30,6 +32,14 @@ try:
             demo_models=list(DEMO_MODELS),
         )
     )
+    # The (judge, model) pairs of a run that starts from labels; a run of models has none.
+    LABEL_PAIRS = []
+    if "labels" in config:
+        LABEL_PAIRS = label_pairs(
+            config["labels"],
+            config.get("model_aliases", {}),
+            config.get("judge_aliases", {}),
+        )
 except RefusalStabilityError as error:
     # One line: a raised error would show the reader this file instead of his own.
     sys.exit(f"error: {error}")
@@ -38,10 +48,17 @@ RUN = f"results/{config['run']}"
 # Captions of the report print numbers from the tables as they are when it is written.
 config["tables"] = LiveTables(Path(RUN, "tables"))
 
-MODELS = {model["name"]: model for model in config["models"]}
-JUDGES = {judge["name"]: judge for judge in config["judges"]}
-TEMPERATURES = [temperature_text(temperature) for temperature in config["temperatures"]]
-SEEDS = config["seeds"]
+# Labels come with their models and judges; nothing is known of these but their names.
+MODELS = {model["name"]: model for model in config.get("models", [])} | {
+    model: None for _, model in LABEL_PAIRS
+}
+JUDGES = {judge["name"]: judge for judge in config.get("judges", [])} | {
+    judge: None for judge, _ in LABEL_PAIRS
+}
+# What is judged by whom.
+PAIRS = LABEL_PAIRS or list(product(JUDGES, MODELS))
+TEMPERATURES = [temperature_text(value) for value in config.get("temperatures", [])]
+SEEDS = config.get("seeds", [])
 
 
 wildcard_constraints:
@@ -92,6 +109,13 @@ FIGURES = [
     "ssi_and_compliance",
     "categories",
 ]
+
+
+def verdicts(pairs):
+    """The verdicts of (judge, model) pairs."""
+    return [
+        f"{VERDICTS.format(judge=judge, model=model)}.parquet" for judge, model in pairs
+    ]
 
 
 def prompts_file():

@@ -1,10 +1,12 @@
-# Takes: one judge's verdicts on all models. Makes: the stability of every prompt.
+# Takes: one judge's verdicts on all models that it judged. Makes: the stability of every prompt.
 rule stability:
     """Count the labels of every prompt and measure how stable they are."""
     input:
         script="workflow/scripts/stability.py",
         package=package("stability", "contracts", "labels", "cells", "files"),
-        verdicts=expand(f"{VERDICTS}.parquet", model=MODELS, allow_missing=True),
+        verdicts=lambda wildcards: verdicts(
+            pair for pair in PAIRS if pair[0] == wildcards.judge
+        ),
     output:
         STABILITY,
     log:

@@ -2,7 +2,7 @@
 RESPONSES = expand(
     f"{CELL}.parquet", model=MODELS, temperature=TEMPERATURES, seed=SEEDS
 )
-ALL_VERDICTS = expand(f"{VERDICTS}.parquet", judge=JUDGES, model=MODELS)
+ALL_VERDICTS = verdicts(PAIRS)
 ALL_TABLES = expand(f"{RUN}/tables/{{table}}.csv", table=TABLES)
 ALL_FIGURES = expand(
     f"{RUN}/figures/{{judge}}/{{figure}}.{{kind}}",
@@ -13,24 +13,28 @@ ALL_FIGURES = expand(
 
 
 localrules:
-    all_prompts,
-    all_responses,
     all_verdicts,
     all_stability,
     all_tables,
     all_figures,
 
 
-rule all_prompts:
-    """The prompts of the run."""
-    input:
-        PROMPTS,
+# Labels have these behind them.
+if "labels" not in config:
 
+    localrules:
+        all_prompts,
+        all_responses,
 
-rule all_responses:
-    """The replies of every cell."""
-    input:
-        RESPONSES,
+    rule all_prompts:
+        """The prompts of the run."""
+        input:
+            PROMPTS,
+
+    rule all_responses:
+        """The replies of every cell."""
+        input:
+            RESPONSES,
 
 
 rule all_verdicts:

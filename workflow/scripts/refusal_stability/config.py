@@ -15,13 +15,15 @@ import yaml
 
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
+from refusal_stability.label_tables import KINDS
+from refusal_stability.names import RESERVED_NAMES
 from refusal_stability.prompt_files import read_prompt_file
 
 # vLLM raises a temperature between 0 and this to this, which would run another cell than named.
 MIN_SAMPLING_TEMPERATURE = 0.01
-# Words that stand for an aggregate where a table otherwise names a model or judge.
-RESERVED_NAMES = ("all",)
 DEMO_PREFIX = "demo:"
+# What a run that starts from labels has no use for.
+MODEL_KEYS = ("prompts", "models", "judges", "temperatures", "seeds")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
@@ -91,6 +93,9 @@ def _explain(error: jsonschema.ValidationError) -> str:
         case "required":
             missing = next(key for key in limit if key not in value)
             return f"{prefix}the key '{missing}' is missing. Hint: see config/README.md"
+        case "dependentRequired":
+            key = next(key for key in limit if key in value)
+            return f"{key}: there are no labels for it to describe. Hint: give labels, or remove it"
         case "minItems":
             return f"{prefix}the list is empty. Hint: give at least one entry"
         case "uniqueItems":
@@ -135,6 +140,8 @@ def _wrong_type(value: Any, wanted: str) -> str:
         "array": "a list",
         "object": "a mapping of keys",
     }
+    if isinstance(wanted, list):
+        wanted = wanted[0]
     if wanted in ("number", "integer") and isinstance(value, str):
         hint = "write it without quotes, and 0.1 rather than 1e-1, which YAML reads as text"
     elif wanted == "array":
@@ -173,6 +180,50 @@ def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[str]:
     """Yield what no schema can say, one line each."""
+    if "labels" in config:
+        yield from _label_problems(config)
+    else:
+        yield from _model_problems(config, demo_models)
+
+
+def _label_problems(config: dict[str, Any]) -> Iterator[str]:
+    for key in MODEL_KEYS:
+        if key in config:
+            yield (
+                f"{key}: a run that starts from labels has its {key} from them. "
+                f"Hint: remove {key}, or labels"
+            )
+    paths = {f"labels[{number}]": path for number, path in enumerate(config["labels"])}
+    if config.get("prompt_info"):
+        paths["prompt_info"] = config["prompt_info"]
+    for key, path in paths.items():
+        yield from _path_problems(key, path)
+        if Path(path).suffix.lower() not in KINDS:
+            yield f"{key}: unknown kind of file: {path}. Hint: give a .csv or .parquet file"
+    yield from _alias_problems("model_aliases", config.get("model_aliases", {}))
+    yield from _alias_problems("judge_aliases", config.get("judge_aliases", {}))
+
+
+def _alias_problems(key: str, aliases: dict[str, list[str]]) -> Iterator[str]:
+    names: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for name, spellings in aliases.items():
+        if name.lower() in RESERVED_NAMES:
+            yield f"{key}: '{name}' is reserved. Hint: choose another name"
+        # Folders of some file systems do not tell upper from lower case.
+        other = names.setdefault(name.lower(), name)
+        if other != name:
+            yield f"{key}: '{name}' and '{other}' differ in case only. Hint: make them one name"
+        for spelling in (name, *spellings):
+            owner = owners.setdefault(spelling, name)
+            if owner != name:
+                yield (
+                    f"{key}.{name}: '{spelling}' also stands for '{owner}'. "
+                    "Hint: give each spelling one name"
+                )
+
+
+def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[str]:
     yield from _path_problems("prompts.path", config["prompts"].get("path", ""))
     for kind in ("models", "judges"):
         yield from _name_problems(kind, [entry["name"] for entry in config[kind]])
