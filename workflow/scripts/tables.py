@@ -30,12 +30,8 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     args = parser.parse_args()
-    stability = pl.concat(
-        files.read_parquet(path, Stability).with_columns(judge=pl.lit(path.stem))
-        for path in args.stability
-    )
     tables = make_tables(
-        stability,
+        ((path.stem, files.read_parquet(path, Stability)) for path in args.stability),
         _verdicts(args.verdicts),
         files.read_parquet(args.prompts, PromptInfo),
         Settings(**args.settings),

@@ -64,7 +64,7 @@ class Grid:
 
 
 def make_grid(
-    stability: pl.DataFrame,
+    stability: Iterable[tuple[str, pl.DataFrame]],
     verdicts: Iterable[tuple[str, str, pl.DataFrame]],
     prompt_ids: list[str],
     truncated: Iterable[tuple[str, pl.DataFrame]] = (),
@@ -72,13 +72,11 @@ def make_grid(
     """Return the arrays of a run.
 
     Args:
-        stability: of all judges, a column `judge` and the contract Stability.
+        stability: (judge, table), a table keeps the contract Stability.
         verdicts: (judge, model, table), a table keeps the contract Verdicts.
         prompt_ids: the order of the prompts; those without a verdict are left out.
         truncated: (model, table), a table has the prompt_id of each reply that was cut.
     """
-    present = set(stability["prompt_id"].unique())
-    prompt_ids = [prompt_id for prompt_id in prompt_ids if prompt_id in present]
     tables: dict[tuple[str, str], pl.DataFrame] = {}
     same: dict[tuple[str, str], np.ndarray] = {}
     for judge, model, table in verdicts:
@@ -92,6 +90,10 @@ def make_grid(
         if table.height and not table["response_sha256"].has_nulls():
             hashed = codes.with_columns(text=table["response_sha256"])
             same[judge, model] = _same_text(hashed, len(prompt_ids))
+    asked = np.zeros(len(prompt_ids), dtype=bool)
+    for codes in tables.values():
+        asked[codes["prompt"].to_numpy()] = True
+    place = np.cumsum(asked) - 1
     judges = list(dict.fromkeys(judge for judge, _ in tables))
     models = list(dict.fromkeys(model for _, model in tables))
     every = tables.values()
@@ -99,13 +101,13 @@ def make_grid(
     seeds = sorted(set().union(*(table["seed"].unique() for table in every)))
     labels = {
         judge: np.full(
-            (len(models), len(prompt_ids), len(temperatures), len(seeds)), MISSING, dtype=np.uint8
+            (len(models), asked.sum(), len(temperatures), len(seeds)), MISSING, dtype=np.uint8
         )
         for judge in judges
     }
     for (judge, model), table in tables.items():
         at = (
-            table["prompt"].to_numpy(),
+            place[table["prompt"].to_numpy()],
             np.searchsorted(temperatures, table["temperature"].to_numpy()),
             np.searchsorted(seeds, table["seed"].to_numpy()),
         )
@@ -115,18 +117,17 @@ def make_grid(
         models=models,
         temperatures=temperatures,
         seeds=seeds,
-        prompt_ids=prompt_ids,
+        prompt_ids=[prompt_id for prompt_id, one in zip(prompt_ids, asked, strict=True) if one],
         stability={},
         labels=labels,
         same_text={
-            judge: np.stack([same[judge, model] for model in models])
+            judge: np.stack([same[judge, model][asked] for model in models])
             for judge in judges
             if all((judge, model) in same for model in models)
         },
-        truncated=_truncated(truncated, models, prompt_ids),
+        truncated=_truncated(truncated, models, prompt_ids)[:, asked],
     )
-    for judge in judges:
-        of_judge = stability.filter(judge=judge)
+    for judge, of_judge in stability:
         grid.stability[judge] = {
             scoring: _measures(of_judge.filter(pl.col("scoring") == scoring), grid)
             for scoring in SCORINGS
@@ -193,4 +194,4 @@ def _truncated(
         known = True
         at = table.select(_position(pl.col("prompt_id"), prompt_ids)).to_series().to_numpy()
         np.add.at(cut[models.index(model)], at, 1)
-    return cut if known else np.empty((0, 0))
+    return cut if known else cut[:0]

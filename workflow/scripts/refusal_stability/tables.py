@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from refusal_stability import (
@@ -16,9 +17,8 @@ from refusal_stability import (
     summaries,
     temperature_effect,
 )
-from refusal_stability.contracts import POOLED
 from refusal_stability.errors import InvalidVerdictsError
-from refusal_stability.grid import make_grid
+from refusal_stability.grid import Grid, make_grid
 from refusal_stability.resampling import Resamples
 from refusal_stability.table_contracts import TABLES
 
@@ -35,7 +35,7 @@ class Settings:
 
 
 def make_tables(
-    stability: pl.DataFrame,
+    stability: Iterable[tuple[str, pl.DataFrame]],
     verdicts: Iterable[tuple[str, str, pl.DataFrame]],
     prompts: pl.DataFrame,
     settings: Settings,
@@ -46,7 +46,7 @@ def make_tables(
     A table that the run has nothing for (one temperature, seed, model or judge) has no rows.
 
     Args:
-        stability: of all judges: a column `judge` and the contract
+        stability: (judge, table) of all; a table keeps the contract
             :class:`~refusal_stability.contracts.Stability`.
         verdicts: (judge, model, table) of all; a table keeps the contract
             :class:`~refusal_stability.contracts.Verdicts`.
@@ -57,10 +57,8 @@ def make_tables(
     Raises:
         InvalidVerdictsError: a judge has too many invalid verdicts on a model's responses.
     """
-    check_invalid_share(
-        stability.filter(scope=POOLED, scoring="three_way"), settings.max_invalid_share
-    )
     grid = make_grid(stability, verdicts, prompts["prompt_id"].to_list(), truncated)
+    check_invalid_share(grid, settings.max_invalid_share)
     ordered = pl.DataFrame({"prompt_id": grid.prompt_ids}).join(
         prompts, on="prompt_id", maintain_order="left"
     )
@@ -95,21 +93,21 @@ def make_tables(
     }
 
 
-def check_invalid_share(pooled: pl.DataFrame, limit: float) -> None:
+def check_invalid_share(grid: Grid, limit: float) -> None:
     """Raise InvalidVerdictsError if a (judge, model) has more than ``limit`` invalid verdicts."""
-    over = (
-        pooled.group_by("judge", "model", maintain_order=True)
-        .agg(invalid=pl.sum("n_invalid"), total=pl.sum("n_invalid") + pl.sum("n"))
-        .filter(pl.col("invalid") / pl.col("total") > limit)
-    )
-    if over.is_empty():
+    over = []
+    for judge in grid.judges:
+        valid, invalid = (
+            np.nansum(grid.measure(judge, name)[:, 0], axis=-1) for name in ("n", "n_invalid")
+        )
+        for model, few, n in zip(grid.models, invalid, valid + invalid, strict=True):
+            if n and few / n > limit:
+                over.append(f"judge {judge} on model {model}: {few / n:.2%} ({few:.0f} of {n:.0f})")
+    if not over:
         return
-    named = "; ".join(
-        f"judge {judge} on model {model}: {invalid / total:.2%} ({invalid} of {total})"
-        for judge, model, invalid, total in over.iter_rows()
-    )
+    named = "; ".join(over)
     raise InvalidVerdictsError(
-        f"too many invalid verdicts, the limit is {limit:.2%}: {named}. Hint: the column "
+        f"too many invalid verdicts, the limit is {limit:.2%}: {'; '.join(over)}. Hint: the column "
         "`reason` of the verdicts says why; mend the judge or its rubric, or raise "
         "statistics.max_invalid_share"
     )
