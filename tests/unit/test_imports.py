@@ -27,7 +27,7 @@ for module in modules:
     [
         pytest.param("engine generation judging prompts", ENGINES, id="until an engine is needed"),
         pytest.param(
-            "cells config errors live_tables prompt_files versions",
+            "cells config errors label_pairs live_tables names prompt_files versions",
             ENGINES + SCIENCE,
             id="what Snakemake's own environment reads",
         ),

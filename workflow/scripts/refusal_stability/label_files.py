@@ -13,6 +13,7 @@ from refusal_stability.contracts import Verdicts
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_file
 from refusal_stability.label_tables import place, read_table
+from refusal_stability.labels import LABELS
 from refusal_stability.names import Aliases, names_of
 
 COLUMNS = ("model", "prompt_id", "temperature", "seed", "label", "judge")
@@ -116,14 +117,11 @@ def load_labels(
     }
     prompts, unused = _prompts(files, prompt_info)
     rows = files.rows.with_columns(
-        *(_coded(files.rows[kind], names[kind], list(names[kind].values())) for kind in names),
-        _coded(files.rows["temperature"], temperatures, sorted(temperatures.values(), key=float)),
-        _coded(files.rows["seed"], seeds, sorted(seeds.values(), key=int)),
-        _coded(
-            files.rows["prompt_id"],
-            {prompt_id: prompt_id for prompt_id in prompts["prompt_id"]},
-            prompts["prompt_id"].to_list(),
-        ),
+        *(_coded(files.rows[kind], list(names[kind].values()), names[kind]) for kind in names),
+        _coded(files.rows["temperature"], sorted(temperatures.values(), key=float), temperatures),
+        _coded(files.rows["seed"], sorted(seeds.values(), key=int), seeds),
+        _coded(files.rows["prompt_id"], prompts["prompt_id"].to_list()),
+        _coded(files.rows["label"], LABELS),
     )
     label_checks.check_distinct(files, rows)
     label_checks.check_grids(rows)
@@ -177,11 +175,13 @@ def _without_blank_end(path: Path, table: pl.DataFrame) -> pl.DataFrame:
     return table.head(table.height - filled.reverse().arg_max())
 
 
-def _coded(column: pl.Series, names: Mapping[str, str], categories: Sequence[str]) -> pl.Series:
+def _coded(
+    column: pl.Series, categories: Sequence[str], names: Mapping[str, str] | None = None
+) -> pl.Series:
     """Replace the texts of a column by their names, as an Enum in the order of categories."""
     rank = {name: number for number, name in enumerate(dict.fromkeys(categories))}
     texts = column.unique()
-    codes = pl.Series([rank[names[text]] for text in texts], dtype=pl.UInt32)
+    codes = pl.Series([rank[names[text] if names else text] for text in texts], dtype=pl.UInt32)
     return (
         column.to_physical()
         .replace_strict(texts.to_physical(), codes, return_dtype=pl.UInt32)
