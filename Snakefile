@@ -35,6 +35,11 @@ include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 
 
+if "published_figures" in config:
+
+    include: "workflow/rules/replication.smk"
+
+
 localrules:
     all,
 

@@ -5,7 +5,7 @@ rule figures:
         script="workflow/scripts/figures.py",
         package=package("figures", "contracts", "table_contracts", "labels", "files"),
         stability=STABILITY,
-        tables=ALL_TABLES,
+        tables=STATISTICS_TABLES,
     output:
         [
             report(

@@ -4,7 +4,7 @@ rule replication:
     input:
         script="workflow/scripts/replication.py",
         package=package("replication", "table_contracts", "contracts", "labels", "files"),
-        figures=config.get("published_figures", []),
+        figures=config["published_figures"],
         tables=STATISTICS_TABLES,
     output:
         report(

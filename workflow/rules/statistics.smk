@@ -36,7 +36,7 @@ rule statistics:
                 category="Tables",
                 labels={"table": Path(table).stem.replace("_", " ")},
             )
-            for table in ALL_TABLES
+            for table in STATISTICS_TABLES
         ],
     log:
         f"{RUN}/logs/statistics.log",

@@ -3,7 +3,9 @@ RESPONSES = expand(
     f"{CELL}.parquet", model=MODELS, temperature=TEMPERATURES, seed=SEEDS
 )
 ALL_VERDICTS = verdicts(PAIRS)
-ALL_TABLES = expand(f"{RUN}/tables/{{table}}.csv", table=TABLES)
+STATISTICS_TABLES = expand(f"{RUN}/tables/{{table}}.csv", table=TABLES)
+REPLICATION = f"{RUN}/tables/replication.csv"
+ALL_TABLES = STATISTICS_TABLES + [REPLICATION] * ("published_figures" in config)
 ALL_FIGURES = expand(
     f"{RUN}/figures/{{judge}}/{{figure}}.{{kind}}",
     judge=JUDGES,

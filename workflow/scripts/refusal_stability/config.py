@@ -180,6 +180,12 @@ def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[str]:
     """Yield what no schema can say, one line each."""
+    figures = config.get("published_figures")
+    if figures is not None and not Path(figures).is_file():
+        yield (
+            f"published_figures: no file {figures}. Hint: give a path from the folder in which "
+            "snakemake runs"
+        )
     if "labels" in config:
         yield from _label_problems(config)
     else:

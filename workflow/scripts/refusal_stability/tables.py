@@ -107,7 +107,7 @@ def check_invalid_share(grid: Grid, limit: float) -> None:
         return
     named = "; ".join(over)
     raise InvalidVerdictsError(
-        f"too many invalid verdicts, the limit is {limit:.2%}: {'; '.join(over)}. Hint: the column "
+        f"too many invalid verdicts, the limit is {limit:.2%}: {named}. Hint: the column "
         "`reason` of the verdicts says why; mend the judge or its rubric, or raise "
         "statistics.max_invalid_share"
     )
