@@ -19,6 +19,13 @@ AGREEMENT = {
     "kappa": [None],
     "kappa_low": [None],
     "kappa_high": [None],
+    **{
+        f"{name}{end}": [None]
+        for name in ("krippendorff_alpha", "gwet_ac1")
+        for end in ("", "_low", "_high")
+    },
+    "agreement_with_invalid": [0.3],
+    "kappa_with_invalid": [None],
     "krippendorff_alpha": [None],
     "krippendorff_alpha_low": [None],
     "krippendorff_alpha_high": [None],

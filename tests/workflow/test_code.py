@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from refusal_stability.config import resolved
-from refusal_stability.table_contracts import TABLES
+from refusal_stability.table_contracts import REPLICATION, TABLES
 from workspace import REPOSITORY, Workspace
 
 SCHEMA = yaml.safe_load(
@@ -49,8 +49,10 @@ def test_every_key_of_the_schema_is_documented_with_its_default() -> None:
     assert set(documented) == set(keys)
     for key, default in keys.items():
         if default is not None and not isinstance(default, dict):
-            shown = {True: "true", False: "false"}.get(default, str(default))
-            if isinstance(default, int | float) and not isinstance(default, bool):
+            shown = str(default)
+            if isinstance(default, bool):
+                shown = str(default).lower()
+            elif isinstance(default, int | float):
                 shown = f"{default:g}"
             assert documented[key][2] == f"`{shown}`", key
 
@@ -73,7 +75,7 @@ def test_every_column_of_every_table_is_documented() -> None:
     sections = re.split(r"^## ", text, flags=re.MULTILINE)
     shared_section = next(part for part in sections if part.startswith("Columns of"))
     shared = set(re.findall(r"^\| `([^`]+)`", shared_section, flags=re.MULTILINE))
-    for name, contract in TABLES.items():
+    for name, contract in {**TABLES, "replication": REPLICATION}.items():
         section = next(part for part in sections if part.startswith(f"`tables/{name}.csv`"))
         own = set(re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE))
         columns = {re.sub(r"_(low|high)$", "", column) for column in contract.column_names()}
@@ -132,7 +134,7 @@ def test_every_environment_holds_what_its_script_imports() -> None:
     scripts = {"generate": "generate", "judge": "judge", "statistics": "tables"}
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 8
+    assert len(environments) == 9
     for path in environments:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}

@@ -3,7 +3,9 @@ rule replication:
     """Set the published figures beside those of the run."""
     input:
         script="workflow/scripts/replication.py",
-        package=package("replication", "table_contracts", "contracts", "labels", "files"),
+        package=package(
+            "replication", "table_contracts", "contracts", "labels", "files"
+        ),
         figures=config["published_figures"],
         tables=STATISTICS_TABLES,
     output:
@@ -16,7 +18,7 @@ rule replication:
     log:
         f"{RUN}/logs/replication.log",
     conda:
-        "../../envs/statistics.yaml"
+        "../../envs/replication.yaml"
     params:
         tables=lambda wildcards, input: Path(input.tables[0]).parent,
     message:
