@@ -115,10 +115,9 @@ def study(rng: np.random.Generator, seed: int, repeated: bool) -> tuple:
             }
         )
         verdicts.append((judge, "m", table))
-    of_judges = pl.concat(
-        stability(table.with_columns(model=pl.lit("m"))).with_columns(judge=pl.lit(judge))
-        for judge, _, table in verdicts
-    )
+    of_judges = [
+        (judge, stability(table.with_columns(model=pl.lit("m")))) for judge, _, table in verdicts
+    ]
     ids = [f"{i:012x}" for i in range(PROMPTS)]
     return make_grid(of_judges, verdicts, ids), Resamples(PROMPTS, 500, seed)
 

@@ -53,6 +53,10 @@ class Grid:
         """The scopes of the stability arrays: the pooled one, then each temperature."""
         return [POOLED, *map(temperature_text, self.temperatures)]
 
+    def judged(self, judge: str) -> np.ndarray:
+        """Return which models have any verdict of a judge, (models,); labels may lack a pair."""
+        return (self.labels[judge] != MISSING).any(axis=(1, 2, 3))
+
     def measure(self, judge: str, column: str, scoring: str = "three_way") -> np.ndarray:
         """Return one column of the stability, (models, scopes, prompts)."""
         return self.stability[judge][scoring][column]

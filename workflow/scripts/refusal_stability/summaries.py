@@ -166,7 +166,7 @@ def _summary(
         for name in ("n", "n_invalid")
     )
     cells = np.array([len(grid.temperatures), *[1] * len(grid.temperatures)])[scopes]
-    expected = of.sum() * len(grid.seeds) * cells * np.ones((len(grid.models), 1))
+    expected = of.sum() * len(grid.seeds) * cells * grid.judged(judge)[:, None]
     columns = {}
     for place, name in enumerate(names):
         columns |= estimate(name, means[place], bounds[0][place], bounds[1][place])

@@ -1,5 +1,6 @@
 """Tables for people and papers, from stability and verdicts: every estimate with its interval."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def make_tables(
         "alarms": alarms.alarms(grid, seeds),
     }
     return {
-        name: contract.create_empty() if tables[name] is None else tables[name]
+        name: contract.create_empty() if tables[name] is None else _judged_only(tables[name], grid)
         for name, contract in TABLES.items()
     }
 
@@ -111,3 +112,16 @@ def check_invalid_share(grid: Grid, limit: float) -> None:
         "`reason` of the verdicts says why; mend the judge or its rubric, or raise "
         "statistics.max_invalid_share"
     )
+
+
+def _judged_only(table: pl.DataFrame, grid: Grid) -> pl.DataFrame:
+    """Leave out the rows of models that a judge has not seen at all; imported labels have such."""
+    judges = [name for name in ("judge", "judge_a", "judge_b") if name in table.columns]
+    models = [name for name in ("model", "model_a", "model_b") if name in table.columns]
+    for judge in grid.judges:
+        unseen = [
+            model for model, seen in zip(grid.models, grid.judged(judge), strict=True) if not seen
+        ]
+        for of_judge, of_model in itertools.product(judges, models):
+            table = table.filter(~((pl.col(of_judge) == judge) & pl.col(of_model).is_in(unseen)))
+    return table
