@@ -30,6 +30,7 @@ demo: setup ## set up, run the demo and write its report
 	@echo "The report: $(REPORT)"
 
 replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=prompts.csv
+	$(if $(LABELS),,@$(BIN)/python workflow/scripts/fetch_published.py > /dev/null)
 	$(BIN)/snakemake --configfile config/replication.yaml $(OWN_FILES) --cores $(CORES) $(LOGGER)
 	@echo "The paper's numbers beside these: results/replication/tables/replication.csv"
 
