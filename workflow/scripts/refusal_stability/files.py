@@ -49,6 +49,12 @@ def read_csv(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
         table = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path}: not a readable CSV file ({_first_line(error)})") from error
+    # The one cast from text that polars does not have; any other word breaks the contract.
+    table = table.with_columns(
+        pl.col(name).replace_strict({"true": True, "false": False}, default=None)
+        for name, column in contract.columns().items()
+        if column.dtype == pl.Boolean and name in table.columns
+    )
     return _checked(table, contract, path)
 
 
