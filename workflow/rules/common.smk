@@ -105,9 +105,14 @@ TABLES = [
 FIGURES = [
     "ssi_distribution",
     "temperature",
+    "temperature_pairs",
     "label_mix",
     "ssi_and_compliance",
     "categories",
+    "model_differences",
+    "judge_confusion",
+    "sample_size",
+    "thresholds",
 ]
 
 

@@ -3,7 +3,17 @@ rule figures:
     """Draw every figure under one judge; nothing is computed here."""
     input:
         script="workflow/scripts/figures.py",
-        package=package("figures", "contracts", "table_contracts", "labels", "files"),
+        package=package(
+            "figures",
+            "figure_parts",
+            "stability_figures",
+            "sampling_figures",
+            "comparison_figures",
+            "contracts",
+            "table_contracts",
+            "labels",
+            "files",
+        ),
         stability=STABILITY,
         tables=STATISTICS_TABLES,
     output:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from refusal_stability import command, files
 from refusal_stability.contracts import Stability
-from refusal_stability.figures import Data, draw_figures
+from refusal_stability.figure_parts import Data
+from refusal_stability.figures import TABLES_DRAWN, draw_figures
 from refusal_stability.table_contracts import TABLES
 
 
@@ -17,15 +18,13 @@ def main() -> None:
     parser.add_argument("--unstable-below", type=float, required=True)
     parser.add_argument("--output", type=Path, required=True, help="folder of the figures")
     args = parser.parse_args()
-    names = ("models", "within_temperature", "categories")
-    tables = {
-        name: files.read_csv(args.tables / f"{name}.csv", TABLES[name]).filter(judge=args.judge)
-        for name in names
-    }
     data = Data(
+        judge=args.judge,
         stability=files.read_parquet(args.stability, Stability),
+        tables={
+            name: files.read_csv(args.tables / f"{name}.csv", TABLES[name]) for name in TABLES_DRAWN
+        },
         unstable_below=args.unstable_below,
-        **tables,
     )
     draw_figures(data, args.output)
 
