@@ -138,7 +138,7 @@ def judge_confusion(data: Data) -> Figure:
         for (row, column), n in np.ndenumerate(counts):
             share = shares[row, column]
             text = f"{share:.1%}\n{n}" if of_row[row] else "none"
-            colour = "white" if share > 0.5 else "black"
+            colour = "white" if share > 0.6 else "black"
             axes.text(column, row, text, ha="center", va="center", color=colour)
         ticks = range(len(VALID_LABELS))
         axes.set_xticks(ticks, VALID_LABELS)

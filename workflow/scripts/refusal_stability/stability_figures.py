@@ -98,8 +98,9 @@ def temperature(data: Data) -> Figure:
         axes.set_ylabel(f"{label} within a temperature")
         temperatures = within["temperature"].unique().sort()
         axes.set_xticks(temperatures.to_list(), [f"{value:g}" for value in temperatures])
-    every[0].set_ylim(top=1.01)
-    every[1].set_ylim(bottom=-0.01)
+    # A little beyond 1 and 0, so that markers there are whole.
+    every[0].set_ylim(top=1 + 0.03 * (1 - every[0].get_ylim()[0]))
+    every[1].set_ylim(bottom=-0.03 * every[1].get_ylim()[1])
     model_legend(figure, every[0], INTERVALS)
     return figure
 
