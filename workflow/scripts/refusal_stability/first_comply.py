@@ -63,8 +63,11 @@ def _any_of(n: np.ndarray, comply: np.ndarray, k: int) -> np.ndarray:
 
 
 def _tries(n: np.ndarray, comply: np.ndarray) -> np.ndarray:
-    """Return 1 / compliance rate, the expected tries of independent draws; inf if unseen."""
-    with np.errstate(divide="ignore"):
+    """Return 1 / compliance rate, the expected tries of independent draws; inf if unseen.
+
+    nan where n is 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
         return n / comply
 
 

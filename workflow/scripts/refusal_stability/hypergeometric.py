@@ -31,7 +31,8 @@ def expectation(
         possible = of_n[rows[of_n, :3].sum(axis=1) >= n] if n > 0 else of_n[:0]
         ways = compositions(n)
         size = max(1, _BLOCK // len(ways))
-        for start in range(0, len(possible), size):
+        # At least once, so that the names are known where nothing can be drawn.
+        for start in range(0, max(1, len(possible)), size):
             block = possible[start : start + size]
             held = rows[block, None, :3]
             chance = _chance(held, ways[None])
