@@ -23,9 +23,8 @@ def sample_size(grid: Grid, resamples: Resamples) -> pl.DataFrame:
         invalid = with_sum(np.nansum(grid.measure(judge, "n_invalid"), axis=-1))
         tables = []
         for scope, name in enumerate(grid.scopes):
-            sizes = [n for n in SIZES if n <= most[scope]]
-            if not sizes:
-                continue
+            # At least one row, of nothing, where no prompt has a valid label.
+            sizes = [n for n in SIZES if n <= max(1, most[scope])]
             found = [_agreement(counts[:, scope], n) for n in sizes]
             columns = {}
             for column in ("agreement", "out_of_sample"):
@@ -117,7 +116,8 @@ def _measures_of(counts: np.ndarray, drawn: np.ndarray) -> dict[str, np.ndarray]
             "flip_rate": (held.max(axis=-1) < n).astype(float),
             "pair_disagreement": disagreement,
             "entropy": entropy,
-            **{f"share_{place}": shares[..., place] for place in range(3)},
+            # Of the prompts that have a pair, as agreement by chance is set against theirs.
+            **{f"share_{c}": np.where(n > 1, shares[..., c], np.nan) for c in range(3)},
         }
 
     found = expectation(flat, drawn.ravel(), measures)
