@@ -11,6 +11,7 @@ from refusal_stability.agreement import confusion_by_prompt
 from refusal_stability.grid import ALL_MODELS, Grid, mean_over_models, with_all
 from refusal_stability.noise_model import fit, flip_rates, label_error_rates, refit
 from refusal_stability.resampling import CONFIDENCE, Resamples, interval
+from refusal_stability.summaries import estimate
 
 NO_JUDGE = "none"
 TWO_JUDGES, IDENTICAL_TEXT = "two_judges", "identical_text"
@@ -55,6 +56,7 @@ def _two_judges(grid: Grid, resamples: Resamples) -> Iterator[dict]:
                 # (1 + refits, judges, quantities)
                 mean = mean_over_models(np.stack([estimates[each] for each in of]))
                 for side, (judge, other) in enumerate(((judge_a, judge_b), (judge_b, judge_a))):
+                    n_prompts = n[of].max()
                     yield {
                         "judge": judge,
                         "other_judge": other,
@@ -62,9 +64,9 @@ def _two_judges(grid: Grid, resamples: Resamples) -> Iterator[dict]:
                         "scope": scope,
                         "method": TWO_JUDGES,
                         "measure": "flip_rate",
-                        "n_prompts": n[of].max(),
+                        "n_prompts": n_prompts,
                         "n_invalid": invalid[of].sum(),
-                    } | _columns(mean[:, side])
+                    } | _columns(mean[:, side], n_prompts)
 
 
 def _estimates(confusion: np.ndarray, refits: Resamples) -> np.ndarray:
@@ -87,7 +89,8 @@ def _estimates(confusion: np.ndarray, refits: Resamples) -> np.ndarray:
         expected, noise_free = flip_rates(parameters, patterns.sum(axis=-1), weights)
         errors = label_error_rates(parameters)
         observed = np.stack([weights @ flips for flips in _flips(patterns)], axis=-1)
-        observed /= weights.sum(axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            observed /= weights.sum(axis=-1, keepdims=True)
         both = np.repeat(noise_free[:, None], 2, axis=1)
         found.append(np.stack([observed, expected, both, errors], axis=-1))
     return np.concatenate(found)
@@ -98,28 +101,39 @@ def _flips(patterns: np.ndarray) -> list[np.ndarray]:
     return [((square.sum(axis=axis) > 0).sum(axis=-1) > 1).astype(float) for axis in (2, 1)]
 
 
-def _columns(quantities: np.ndarray) -> dict[str, float]:
+def _columns(quantities: np.ndarray, n_prompts: int) -> dict[str, float]:
+    """Return the columns of (1 + refits, quantities); without spread where there is one prompt."""
+    if n_prompts < 2:
+        quantities = np.concatenate([quantities[:1], np.full_like(quantities[1:], np.nan)])
     observed, expected, noise_free, error = quantities.T
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(expected > 1e-9, 1 - noise_free / expected, np.nan)
     gap = observed - expected
-    spread = np.nanstd(gap[1:], ddof=1)
+    spread = _spread(gap)
     return {
-        "rate": observed[0],
-        "rate_expected": expected[0],
+        "rate": float(np.round(observed[0], 12)),
+        "rate_expected": float(np.round(expected[0], 12)),
         # Does the model expect what was seen? Two-sided, from the spread of the refits.
         "check_p": 2 * stats.norm.sf(abs(gap[0]) / spread) if spread > 1e-9 else np.nan,
         **_normal("rate_noise_free", noise_free),
-        **_normal("judge_share", share),
+        # Below 0 where the judge hides more flips than it makes.
+        **_normal("judge_share", share, lowest=-np.inf),
         **_normal("error_rate", error),
     }
 
 
-def _normal(name: str, values: np.ndarray) -> dict[str, float]:
+def _normal(name: str, values: np.ndarray, lowest: float = 0.0) -> dict[str, float]:
     """Return the first of ``values`` and its normal interval, by the spread of the others."""
-    reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.nanstd(values[1:], ddof=1)
-    low, high = max(0.0, values[0] - reach), min(1.0, values[0] + reach)
-    return {name: values[0], f"{name}_low": low, f"{name}_high": high}
+    reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * _spread(values)
+    bounds = np.clip([values[0] - reach, values[0] + reach], lowest, 1.0)
+    columns = estimate(name, values[0], *bounds)
+    return {column: float(value) for column, value in columns.items()}
+
+
+def _spread(values: np.ndarray) -> float:
+    """Return the standard deviation of all but the first; nan if fewer than two are known."""
+    known = values[1:][~np.isnan(values[1:])]
+    return float(known.std(ddof=1)) if known.size > 1 else float("nan")
 
 
 def _identical_text(grid: Grid, resamples: Resamples) -> Iterator[dict]:

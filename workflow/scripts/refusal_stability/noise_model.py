@@ -84,11 +84,12 @@ def flip_rates(
 
     Args:
         n: (patterns,), how many responses a prompt of each pattern has.
-        weights: (fits, patterns).
+        weights: (fits, patterns); the rates of a fit without any weight are nan.
     """
     sizes, place = np.unique(n, return_inverse=True)
     held = weights @ (place.ravel()[:, None] == np.arange(len(sizes)))
-    held = held / held.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        held = held / held.sum(axis=-1, keepdims=True)
 
     def flips(shares: np.ndarray) -> np.ndarray:
         alike = (shares[..., None] ** sizes).sum(axis=2)
@@ -149,8 +150,8 @@ def _step(
     # How many responses of each type have each pair of labels, then each true label too.
     found = (posterior @ patterns) / pair
     true = joint.reshape(fits, n_types, _SIZE, -1) * found[:, :, None]
-    shares = posterior.sum(axis=-1)
-    shares /= shares.sum(axis=-1, keepdims=True)
+    # A small resample may hold no prompt with a label at all.
+    shares = _normalised(posterior.sum(axis=-1), shares)
     fitted = _normalised(true.sum(axis=-1), types)
     # Those that never flip stay.
     fitted[:, :_SIZE] = types[:, :_SIZE]

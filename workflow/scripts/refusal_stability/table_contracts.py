@@ -25,6 +25,10 @@ def _signed() -> dy.Column:
     return dy.Float64(nullable=True, min=-1, max=1)
 
 
+def _at_most_one() -> dy.Column:
+    return dy.Float64(nullable=True, max=1)
+
+
 def _positive() -> dy.Column:
     return dy.Float64(nullable=True, min=0)
 
@@ -152,7 +156,9 @@ TABLES: dict[str, type[dy.Schema]] = {
         rate=_share(),
         rate_expected=_share(),
         check_p=_share(),
-        **_estimates(_share, "rate_noise_free", "judge_share", "error_rate"),
+        **_estimates(_share, "rate_noise_free"),
+        **_estimates(_at_most_one, "judge_share"),
+        **_estimates(_share, "error_rate"),
     ),
     "sample_size": _table(
         **_model(),
