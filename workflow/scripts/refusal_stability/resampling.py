@@ -69,11 +69,15 @@ class Resamples:
         absent = np.isnan(values)
         sums = self.sums(np.where(absent, 0.0, values), of)
         if of is None and not absent.any():
-            return sums / self.n_prompts
-        n = self.sums(~absent if absent.any() else np.ones(values.shape[-1]), of)
-        n = n if absent.any() else n.reshape(-1, *[1] * (values.ndim - 1))
+            n = np.array(self.n_prompts)
+        else:
+            n = self.sums(~absent if absent.any() else np.ones(values.shape[-1]), of)
+            n = n if absent.any() else n.reshape(-1, *[1] * (values.ndim - 1))
+        # A mean lies between the values; what 32 bits round it to may not.
+        lowest = np.where(absent, np.inf, values).min(axis=-1)
+        highest = np.where(absent, -np.inf, values).max(axis=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return sums / n
+            return np.clip(sums / n, lowest, highest)
 
     def pattern_counts(self, pattern: np.ndarray) -> np.ndarray:
         """Return how often each resample holds each pattern, (resamples, n_patterns).
@@ -139,6 +143,8 @@ def share_interval(
         n: (...), the number of prompts behind each.
     """
     low, high = interval(distribution, n)
+    # An expectation that is a sum of chances differs from 1 in its last digits.
+    shares = np.round(shares, 12)
     z2 = stats.norm.ppf((1 + CONFIDENCE) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         # Wilson's interval of no successes is [0, z^2 / (n + z^2)].
