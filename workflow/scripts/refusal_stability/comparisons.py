@@ -104,7 +104,7 @@ def spearman(
     axes = [np.unique(points[:, axis], return_inverse=True)[1] for axis in (0, 1)]
     value = float(_rank_correlation(once, *axes)[0])
     low, high = interval(_rank_correlation(drawn, *axes), of.sum())
-    return round(value, 12), float(low), float(high)
+    return round(value, 12), round(float(low), 12), round(float(high), 12)
 
 
 def _rank_correlation(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

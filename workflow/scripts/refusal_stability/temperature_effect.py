@@ -25,8 +25,10 @@ def temperature_effect(grid: Grid, resamples: Resamples) -> pl.DataFrame | None:
     for judge in grid.judges:
         invalid = np.nansum(grid.measure(judge, "n_invalid")[:, 0], axis=-1)
         # (models + 1, prompts, temperatures)
-        ssi = np.moveaxis(with_all(grid.measure(judge, "ssi")[:, 1:]), 1, -1)
-        drop = ssi[..., 0] - ssi[..., -1]
+        ssi = np.moveaxis(grid.measure(judge, "ssi")[:, 1:], 1, -1)
+        drop = with_all(ssi[..., 0] - ssi[..., -1])
+        # The mean over models has the same models at every temperature.
+        ssi = with_all(np.where(np.isnan(ssi).any(axis=-1, keepdims=True), np.nan, ssi))
         low, high = interval(resamples.means(drop), (~np.isnan(drop)).sum(axis=-1))
         for place, model in enumerate(grid.models_and_all):
             rows.append(
@@ -36,7 +38,7 @@ def temperature_effect(grid: Grid, resamples: Resamples) -> pl.DataFrame | None:
                 | _drop(drop[place], low[place], high[place])
             )
         pairs = ssi[:-1].reshape(-1, ssi.shape[-1])
-        drop = pairs[:, 0] - pairs[:, -1]
+        drop = drop[:-1].ravel()
         rows.append(
             {"judge": judge, "model": grid.models_and_all[-1], "unit": PAIR}
             | {"n_invalid": invalid.sum()}
@@ -56,9 +58,9 @@ def temperature_pairs(grid: Grid, resamples: Resamples) -> pl.DataFrame | None:
     pairs = list(itertools.combinations(range(len(grid.temperatures)), 2))
     tables = []
     for judge in grid.judges:
-        ssi = with_all(grid.measure(judge, "ssi")[:, 1:])
+        ssi = grid.measure(judge, "ssi")[:, 1:]
         # (models + 1, pairs, prompts)
-        differences = np.stack([ssi[:, a] - ssi[:, b] for a, b in pairs], axis=1)
+        differences = with_all(np.stack([ssi[:, a] - ssi[:, b] for a, b in pairs], axis=1))
         n = (~np.isnan(differences)).sum(axis=-1)
         bounds = interval(resamples.means(differences), n)
         p = np.apply_along_axis(signed_rank, -1, differences)
@@ -88,7 +90,7 @@ def _tests(blocks: np.ndarray) -> dict[str, float]:
         "n": n,
         "friedman_chi2": chi2,
         "friedman_p": p,
-        "kendalls_w": chi2 / (n * (k - 1)) if n else float("nan"),
+        "kendalls_w": round(chi2 / (n * (k - 1)), 12) if n else float("nan"),
         "page_z": z,
         "page_p": page_p,
     }

@@ -41,13 +41,15 @@ def page(blocks: np.ndarray) -> tuple[float, float]:
 def signed_rank(differences: np.ndarray) -> float:
     """Return the two-sided p of Wilcoxon's (1945) signed-rank test; 1 without a difference.
 
-    Zeros are dropped, as Wilcoxon did; with many ties the normal approximation is used.
+    Zeros are dropped, as Wilcoxon did; with many ties the normal approximation is used. nan
+    where there is no pair.
     """
-    differences = differences[~np.isnan(differences) & (differences != 0)]
-    if differences.size == 0:
-        return 1.0
     # Shares differ in their last digits although they are equal: such would not tie.
-    differences = np.round(differences, 12)
+    differences = np.round(differences[~np.isnan(differences)], 12)
+    if differences.size == 0:
+        return float("nan")
+    if not differences.any():
+        return 1.0
     return float(stats.wilcoxon(differences, method="asymptotic").pvalue)
 
 
