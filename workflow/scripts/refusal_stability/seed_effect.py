@@ -17,11 +17,11 @@ _MAX_PATTERNS = 1000
 def seed_effect(grid: Grid, seed: int) -> pl.DataFrame | None:
     """Return the variance over seeds of the number of refusals against independent draws.
 
-    Only prompts with a valid label under every seed of a (model, temperature) count, so that
-    every run is of the same prompts. If prompts are independent draws, a run's number of
-    refusals has the variance sum_i s_i^2, s_i^2 being the variance of a prompt's refusals over
-    its seeds; p is the share of random orders of each prompt's labels among the seeds with at
-    least the observed variance of runs. None with a single seed.
+    Only prompts with a valid label under every seed that a (model, temperature) was run with
+    count, so that every run is of the same prompts. If prompts are independent draws, a run's
+    number of refusals has the variance sum_i s_i^2, s_i^2 being the variance of a prompt's
+    refusals over its seeds; p is the share of random orders of each prompt's labels among the
+    seeds with at least the observed variance of runs. None with a single seed.
     """
     if len(grid.seeds) < 2:
         return None
@@ -31,14 +31,16 @@ def seed_effect(grid: Grid, seed: int) -> pl.DataFrame | None:
         for place, model in enumerate(grid.models):
             for at, temperature in enumerate(grid.temperatures):
                 labels = grid.labels[judge][place, :, at]
-                complete = labels[(labels < len(VALID_LABELS)).all(axis=1)]
+                labels = labels[:, (labels != MISSING).any(axis=0)]
+                n_seeds = labels.shape[1]
+                complete = labels[(labels < len(VALID_LABELS)).all(axis=1) & (n_seeds > 1)]
                 refused = complete == LABELS.index(REFUSE)
                 rows.append(
                     {
                         "judge": judge,
                         "model": model,
                         "temperature": temperature,
-                        "n_seeds": len(grid.seeds),
+                        "n_seeds": n_seeds,
                         "n_prompts": len(complete),
                         "n_invalid": ((labels >= len(VALID_LABELS)) & (labels != MISSING)).sum(),
                     }
@@ -50,9 +52,13 @@ def seed_effect(grid: Grid, seed: int) -> pl.DataFrame | None:
 def variance_inflation(refused: np.ndarray, rng: np.random.Generator) -> dict[str, float]:
     """Return observed and expected variance of the column sums, their ratio, and its p.
 
+    nan without a prompt.
+
     Args:
         refused: (prompts, seeds), true where the prompt was refused.
     """
+    if len(refused) == 0:
+        return dict.fromkeys(("variance", "expected_variance", "variance_inflation", "p"), np.nan)
     mixed = refused[refused.any(axis=1) & ~refused.all(axis=1)]
     if len(mixed) == 0:
         # No prompt depends on the seed, so nothing can move together.
