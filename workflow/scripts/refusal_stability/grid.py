@@ -125,9 +125,12 @@ def make_grid(
         stability={},
         labels=labels,
         same_text={
-            judge: np.stack([same[judge, model][asked] for model in models])
+            judge: np.stack(
+                # A model that this judge has not seen has no pair.
+                [same.get((judge, model), np.zeros((len(asked), 2)))[asked] for model in models]
+            )
             for judge in judges
-            if all((judge, model) in same for model in models)
+            if all(key in same for key in tables if key[0] == judge)
         },
         truncated=_truncated(truncated, models, prompt_ids)[:, asked],
     )
