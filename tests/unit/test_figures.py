@@ -210,9 +210,9 @@ def test_where_there_is_nothing_a_figure_says_so(run: str, name: str, runs: dict
 @pytest.mark.parametrize(
     ("run", "name", "sentence"),
     [
-        ("one_model", "model_differences", "one model"),
+        ("one_model", "model_differences", "two models"),
         ("one_judge", "judge_confusion", "No other judge"),
-        ("one_temperature", "temperature_pairs", "one temperature"),
+        ("one_temperature", "temperature_pairs", "two temperatures"),
         ("one_seed", "temperature", "one valid label"),
     ],
 )
