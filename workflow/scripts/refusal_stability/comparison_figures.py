@@ -80,7 +80,9 @@ def temperature_pairs(data: Data) -> Figure:
     """Every two temperatures: differences of mean SSI, a panel a model and one of their mean."""
     table = data.rows("temperature_pairs").filter(pl.col("difference").is_not_null())
     if table.is_empty():
-        return nothing("Fewer than two temperatures have valid labels: there is nothing to compare.")
+        return nothing(
+            "Fewer than two temperatures have valid labels: there is nothing to compare."
+        )
     pairs = table.select("temperature_a", "temperature_b").unique().sort(pl.all())
     names = [f"{a:g} \N{MINUS SIGN} {b:g}" for a, b in pairs.iter_rows()]
     height = row_height(len(names), 0.3)
@@ -124,7 +126,9 @@ def judge_confusion(data: Data) -> Figure:
     both = pl.concat([table.select(columns), table.rename(other_way).select(columns)])
     both = both.filter(judge_a=data.judge)
     if both.is_empty():
-        return nothing("No other judge gave the same replies valid labels: there is nothing to compare.")
+        return nothing(
+            "No other judge gave the same replies valid labels: there is nothing to compare."
+        )
     others = both["judge_b"].unique(maintain_order=True).to_list()
     width, height = 3.8, 3.7
     figure, every = panels(len(others), width=width, height=height)
