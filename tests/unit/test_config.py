@@ -356,6 +356,7 @@ def test_neither_labels_nor_models() -> None:
         ({"labels": []}, ["labels: the list is empty"]),
         ({"labels": "a.csv"}, ["labels: 'a.csv' is not a list"]),
         ({"labels": ["a.csv", "a.csv"]}, ["labels: 'a.csv' stands twice"]),
+        ({"labels": ["a.csv", "./a.csv"]}, ["labels[1]: ./a.csv is also labels[0]"]),
         ({"labels": ["a.csv", 5]}, ["labels[1]: 5 is not text"]),
         ({"labels": ["a.csv", ""]}, ["labels[1]: the text is empty"]),
         ({"labels": ["a.txt"]}, ["labels[0]: unknown kind of file: a.txt", ".csv or .parquet"]),
@@ -409,6 +410,7 @@ def test_defaults_are_filled_in() -> None:
     assert config["statistics"] == {
         "unstable_below": 0.8,
         "max_invalid_share": 0.01,
+        "thresholds": [0.7, 0.75, 0.8, 0.85, 0.9],
         "bootstrap_resamples": 2000,
         "bootstrap_seed": 1,
     }

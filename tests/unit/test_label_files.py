@@ -419,10 +419,10 @@ def test_names_are_those_of_the_schema() -> None:
 def test_the_published_labels_are_taken_as_they_are() -> None:
     config = yaml.safe_load((REPOSITORY / "config/replication.yaml").read_text())
     labels = load_labels(
-        [PUBLISHED / Path(path).name for path in config["labels"]],
+        [PUBLISHED / "claude_haiku_llama_qwen25.csv", PUBLISHED / "local_judge_llama_qwen25.csv"],
         config["model_aliases"],
         config["judge_aliases"],
-        PUBLISHED / Path(config["prompt_info"]).name,
+        PUBLISHED / "prompts.csv",
     )
     models, judges = ("llama-3.1-8b-instruct", "qwen2.5-7b-instruct"), config["judge_aliases"]
     tables = verdicts(labels)

@@ -200,6 +200,11 @@ def _label_problems(config: dict[str, Any]) -> Iterator[str]:
                 f"Hint: remove {key}, or labels"
             )
     paths = {f"labels[{number}]": path for number, path in enumerate(config["labels"])}
+    seen: dict[Path, str] = {}
+    for key, path in paths.items():
+        first = seen.setdefault(Path(path), key)
+        if first != key:
+            yield f"{key}: {path} is also {first}. Hint: remove one of them"
     if config.get("prompt_info"):
         paths["prompt_info"] = config["prompt_info"]
     for key, path in paths.items():
