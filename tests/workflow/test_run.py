@@ -9,15 +9,10 @@ import polars as pl
 import pytest
 
 from refusal_stability import engine, files
-from refusal_stability.contracts import (
-    TABLES,
-    Prompts,
-    Responses,
-    Stability,
-    Verdicts,
-)
+from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.rubric import judge_message
+from refusal_stability.table_contracts import TABLES
 from workspace import Workspace
 
 MODELS, JUDGES = ("tiny-llama", "tiny-qwen2"), ("judge-good", "judge-noisy")
@@ -122,7 +117,7 @@ def test_the_tables_agree_with_a_recount_of_the_verdicts(finished: Workspace) ->
     within = files.read_csv(
         finished.run / "tables/within_temperature.csv", TABLES["within_temperature"]
     )
-    assert models.height == len(JUDGES) * len(MODELS)
+    assert models.height == len(JUDGES) * (len(MODELS) + 1)
     assert within.height == models.height * 2
     for judge in JUDGES:
         for model in MODELS:
@@ -140,6 +135,10 @@ def test_the_tables_agree_with_a_recount_of_the_verdicts(finished: Workspace) ->
                     named=True,
                 )
                 check_row(row, of_temperature)
+        # Every prompt was asked of every model: the mean over prompts is the mean over models.
+        of_judge = models.filter(judge=judge)
+        mean = of_judge.filter(pl.col("model") != "all")["mean_ssi"].mean()
+        assert of_judge.filter(model="all")["mean_ssi"].item() == pytest.approx(mean)
 
 
 def check_row(row: dict, verdict_rows: list[dict]) -> None:
@@ -192,7 +191,18 @@ def test_the_judges_agreement_agrees_with_a_recount(finished: Workspace) -> None
 def test_figures_are_drawn_as_svg_and_png(finished: Workspace) -> None:
     for judge in JUDGES:
         drawn = sorted(path.name for path in (finished.run / "figures" / judge).iterdir())
-        names = ["categories", "label_mix", "ssi_and_compliance", "ssi_distribution", "temperature"]
+        names = [
+            "categories",
+            "judge_confusion",
+            "label_mix",
+            "model_differences",
+            "sample_size",
+            "ssi_and_compliance",
+            "ssi_distribution",
+            "temperature",
+            "temperature_pairs",
+            "thresholds",
+        ]
         assert drawn == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
 
 
