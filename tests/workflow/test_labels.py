@@ -15,7 +15,7 @@ from refusal_stability import files
 from refusal_stability.contracts import PromptInfo, Stability, Verdicts
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.table_contracts import TABLES
-from workspace import REPOSITORY, Workspace, copy_repository
+from workspace import Workspace, copy_repository
 
 JUDGES, MODELS = ("strict", "kind"), ("llama", "qwen")
 TEMPERATURES, SEEDS, PROMPTS = ("0.0", "0.7"), (1, 2, 3), 12
@@ -278,17 +278,19 @@ def test_what_reruns_what(imported_copy: Workspace) -> None:
 
 
 def test_make_replicate_takes_files_of_ones_own(workspace: Workspace) -> None:
-    (workspace.folder / ".venv").symlink_to(REPOSITORY / ".venv")
+    (workspace.folder / ".venv").symlink_to(sys.prefix)
+    # The environment of this test is set up already, wherever it comes from.
+    replicate = ("make", "--assume-old=.venv/.installed", "replicate", "INFO=info.csv")
     for judge in JUDGES:
         path = workspace.folder / f"{judge}.csv"
         path.write_text(path.read_text().replace("x/llama", "Qwen/Qwen3-8B").replace("x/", ""))
-    result = workspace.call("make", "replicate", "LABELS=strict.csv no.csv", "INFO=info.csv")
+    result = workspace.call(*replicate, "LABELS=strict.csv no.csv")
     assert result.returncode != 0
     assert "error: no.csv: no such file" in result.stderr
     assert not (workspace.folder / "results").exists()
     path = workspace.folder / "kind.csv"
     path.write_text(path.read_text().replace("x_qwen", "qwen"))
-    result = workspace.call("make", "replicate", "LABELS=strict.csv kind.csv", "INFO=info.csv")
+    result = workspace.call(*replicate, "LABELS=strict.csv kind.csv")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].endswith("results/replication/tables/replication.csv")
     assert (workspace.folder / "results/replication/verdicts/kind/qwen3-8b.parquet").is_file()

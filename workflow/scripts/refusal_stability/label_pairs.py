@@ -22,7 +22,7 @@ def label_pairs(
     if find_spec("polars") is None:
         raise InputError(
             "labels: to plan a run from labels, Snakemake's Python needs polars. "
-            "Hint: pip install polars==2.1.0"
+            "Hint: pip install polars"
         )
     found: dict[tuple[str, str], Path] = {}
     for path in map(Path, paths):
