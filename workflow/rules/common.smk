@@ -11,7 +11,7 @@ import yaml
 # The package lies beside the scripts and needs no installation.
 sys.path.insert(0, "workflow/scripts")
 
-from refusal_stability import command, versions
+from refusal_stability import command, prompt_settings, versions
 from refusal_stability.cells import temperature_text
 from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder
 from refusal_stability.errors import RefusalStabilityError
@@ -32,6 +32,10 @@ try:
             demo_models=list(DEMO_MODELS),
         )
     )
+    if "prompts" in config:
+        prompt_settings.check_made_prompts(
+            config["prompts"], Path("results", config["run"], "prompts.json")
+        )
     # The (judge, model) pairs of a run that starts from labels; a run of models has none.
     LABEL_PAIRS = []
     if "labels" in config:
@@ -121,16 +125,6 @@ def verdicts(pairs):
     return [
         f"{VERDICTS.format(judge=judge, model=model)}.parquet" for judge, model in pairs
     ]
-
-
-def prompts_file():
-    """The file behind the prompts; none for a dataset of the hub."""
-    match config["prompts"]["source"]:
-        case "file":
-            return config["prompts"]["path"]
-        case "demo":
-            return "resources/demo/corpus.yaml"
-    return []
 
 
 def weights_folder(entry):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from refusal_stability import command, files
 from refusal_stability.contracts import Prompts
+from refusal_stability.prompt_settings import check_expectation
 from refusal_stability.prompts import load_prompts
 
 
@@ -15,8 +16,10 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, required=True, help="`prompts`, as JSON")
     parser.add_argument("--output", type=Path, required=True, help="prompts, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    parser.add_argument("--expect", type=json.loads, default={}, help="count and sha256, as JSON")
     args = parser.parse_args()
     prompts, manifest = load_prompts(args.settings)
+    check_expectation(args.expect, manifest, "the source")
     files.write_parquet(prompts, args.output, Prompts)
     files.write_json(manifest, args.manifest)
     print(

@@ -1,23 +1,21 @@
 """The configuration: checked in full before anything is planned, defaults filled in."""
 
-import collections
 import copy
 import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
+from refusal_stability import prompt_settings
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
 from refusal_stability.label_tables import KINDS
 from refusal_stability.names import RESERVED_NAMES
-from refusal_stability.prompt_files import read_prompt_file
 
 # vLLM raises a temperature between 0 and this to this, which would run another cell than named.
 MIN_SAMPLING_TEMPERATURE = 0.01
@@ -123,10 +121,6 @@ def _explain(error: jsonschema.ValidationError) -> str:
             return f"{prefix}{value} is out of range. Hint: it must be {bound} {limit}"
         case "minLength":
             return f"{prefix}the text is empty. Hint: give a value or remove the key"
-        case "not":
-            return (
-                f"{where}.{limit['required'][0]}: does not belong to this source. Hint: remove it"
-            )
     return f"{prefix}{error.message}. Hint: see config/README.md"
 
 
@@ -235,7 +229,9 @@ def _alias_problems(key: str, aliases: dict[str, list[str]]) -> Iterator[str]:
 
 
 def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[str]:
-    yield from _path_problems("prompts.path", config["prompts"].get("path", ""))
+    for where, entry in prompt_settings.entries(config["prompts"]):
+        yield from _path_problems(f"{where}.path", entry.get("path", ""))
+    yield from prompt_settings.problems(config["prompts"])
     for kind in ("models", "judges"):
         yield from _name_problems(kind, [entry["name"] for entry in config[kind]])
         for number, entry in enumerate(config[kind]):
@@ -269,16 +265,6 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
                 f"T{text} in paths. Hint: remove one of them"
             )
         seen[text] = temperature
-    if config["prompts"]["source"] == "file":
-        path = Path(config["prompts"]["path"])
-        if not path.is_file():
-            yield (
-                f"prompts.path: no file {path}. Hint: give a path from the folder in which "
-                "snakemake runs"
-            )
-        # The controller's environment may lack polars; then the job looks at the file.
-        elif path.suffix != ".parquet" or find_spec("polars"):
-            collections.deque(read_prompt_file(path), maxlen=0)
 
 
 def _path_problems(where: str, path: str) -> Iterator[str]:

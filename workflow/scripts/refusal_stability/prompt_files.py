@@ -12,7 +12,7 @@ from typing import Any
 
 from refusal_stability.errors import InputError
 
-_EMPTY = "the prompt is empty. Hint: fill it in or remove the row"
+_EMPTY = "the {} is empty. Hint: fill it in or remove the row"
 
 
 def read_prompt_file(path: Path) -> Iterator[tuple[str, str, str | None]]:
@@ -33,7 +33,7 @@ def read_prompt_file(path: Path) -> Iterator[tuple[str, str, str | None]]:
     try:
         for place, row in reader(path):
             empty = False
-            yield place, *_checked(place, row)
+            yield place, *checked_row(place, row)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text. Hint: save the file as UTF-8") from error
     except OSError as error:
@@ -44,14 +44,19 @@ def read_prompt_file(path: Path) -> Iterator[tuple[str, str, str | None]]:
         raise InputError(f"{path}: there are no rows. Hint: give at least one prompt")
 
 
-def _checked(place: str, row: dict[str, Any]) -> tuple[str, str | None]:
+def checked_row(place: str, row: dict[str, Any], what: str = "prompt") -> tuple[str, str | None]:
+    """Return (prompt, category) of a row; ``what`` is the prompt called in messages.
+
+    Raises:
+        InputError: the prompt is empty or not text, or the row cannot be stored as UTF-8.
+    """
     prompt, category = row.get("prompt"), row.get("category")
     if prompt is None or prompt == "":
-        raise InputError(f"{place}: {_EMPTY}")
+        raise InputError(f"{place}: {_EMPTY.format(what)}")
     if not isinstance(prompt, str):
-        raise InputError(f"{place}: the prompt is not text. Hint: put it in quotes")
+        raise InputError(f"{place}: the {what} is not text. Hint: put it in quotes")
     if not prompt.strip():
-        raise InputError(f"{place}: {_EMPTY}")
+        raise InputError(f"{place}: {_EMPTY.format(what)}")
     category = None if category in (None, "") else str(category)
     try:
         (prompt + (category or "")).encode()
@@ -86,7 +91,7 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 else:
                     # A blank line matters only if rows follow it; files often end with one.
                     if blank is not None:
-                        raise InputError(f"{path}, line {blank}: {_EMPTY}")
+                        raise InputError(f"{path}, line {blank}: {_EMPTY.format('prompt')}")
                     if len(values) != len(header):
                         raise InputError(
                             f"{place}: {len(values)} values for {len(header)} columns. "
@@ -110,7 +115,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 blank = blank or number
                 continue
             if blank is not None:
-                raise InputError(f"{path}, line {blank}: {_EMPTY}")
+                raise InputError(f"{path}, line {blank}: {_EMPTY.format('prompt')}")
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:

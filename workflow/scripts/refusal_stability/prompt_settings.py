@@ -1,0 +1,191 @@
+"""The key `prompts` of the configuration: what no schema can say of it, and what stands behind it.
+
+Only the standard library at import: it is checked while the workflow is planned, in Snakemake's
+own environment.
+"""
+
+import collections
+import json
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from refusal_stability.errors import InputError
+from refusal_stability.prompt_files import read_prompt_file
+from refusal_stability.prompt_sources import NAMED
+
+DEMO_CORPUS = Path("resources/demo/corpus.yaml")
+# What a source may have besides `source`, and what every source may have.
+_SOURCE_KEYS = {
+    "demo": set(),
+    "file": {"path"},
+    "dataset": {
+        "id",
+        "path",
+        "config",
+        "split",
+        "revision",
+        "prompt_column",
+        "category_column",
+    },
+    **{name: {"path", "revision"} for name in NAMED},
+}
+_SAMPLING_KEYS = {"limit", "per_category", "sample_seed"}
+# What may stand beside `sources`.
+_SHARED_KEYS = {"sources", "limit", "expect"}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def entries(prompts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return (key, settings) of each source, whether the configuration has one or a list."""
+    if "sources" not in prompts:
+        return [("prompts", {key: value for key, value in prompts.items() if key != "expect"})]
+    return [
+        (f"prompts.sources[{number}]", entry) for number, entry in enumerate(prompts["sources"])
+    ]
+
+
+def recipe(prompts: dict[str, Any]) -> dict[str, Any]:
+    """Return what the prompts are made from; what is expected of them makes none."""
+    return {key: value for key, value in prompts.items() if key != "expect"}
+
+
+def files_behind(prompts: dict[str, Any]) -> list[str]:
+    """Return the local files that the prompts are read from; none for a dataset of the hub."""
+    files: list[str] = []
+    for _, entry in entries(prompts):
+        if entry["source"] == "demo":
+            files.append(str(DEMO_CORPUS))
+        elif "path" in entry and Path(entry["path"]).is_dir():
+            files += map(str, _visible_files(Path(entry["path"])))
+        elif "path" in entry:
+            files.append(entry["path"])
+    return list(dict.fromkeys(files))
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    # A clone holds .git, a download .cache.
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+def problems(prompts: dict[str, Any]) -> Iterator[str]:
+    """Yield what no schema can say, one line each. Raises InputError for a file of prompts."""
+    if "sources" in prompts:
+        for key in sorted(prompts.keys() - _SHARED_KEYS):
+            yield (
+                f"prompts.{key}: does not belong beside sources. Hint: move it into an entry of "
+                "sources"
+            )
+    for where, entry in entries(prompts):
+        yield from _entry_problems(where, entry)
+    expected = prompts.get("expect")
+    if expected == {}:
+        yield "prompts.expect: it is empty. Hint: give count, sha256 or both, or remove it"
+    if expected and "sha256" in expected and not _SHA256.fullmatch(expected["sha256"]):
+        yield (
+            f"prompts.expect.sha256: {expected['sha256']!r} is not 64 hexadecimal digits. "
+            "Hint: copy it from the run's prompts.json"
+        )
+
+
+def _entry_problems(where: str, entry: dict[str, Any]) -> Iterator[str]:
+    if "source" not in entry:
+        several = ", or sources, a list of them" if where == "prompts" else ""
+        yield f"{where}: the key 'source' is missing. Hint: give it{several}"
+        return
+    source = entry["source"]
+    known = {"source"} | _SAMPLING_KEYS | _SOURCE_KEYS[source]
+    for key in sorted(entry.keys() - known):
+        yield f"{where}.{key}: does not belong to source {source}. Hint: remove it"
+    if "sample_seed" in entry and "per_category" not in entry:
+        yield f"{where}.sample_seed: nothing is sampled. Hint: give per_category, or remove it"
+    if source == "file":
+        yield from _file_problems(where, entry)
+    elif source != "demo":
+        yield from _dataset_problems(where, entry)
+
+
+def _file_problems(where: str, entry: dict[str, Any]) -> Iterator[str]:
+    if "path" not in entry:
+        yield f"{where}: the key 'path' is missing. Hint: give your file of prompts"
+        return
+    path = Path(entry["path"])
+    if not path.is_file():
+        yield (
+            f"{where}.path: no file {path}. Hint: give a path from the folder in which "
+            "snakemake runs"
+        )
+    # The controller's environment may lack polars; then the job looks at the file.
+    elif path.suffix != ".parquet" or find_spec("polars"):
+        collections.deque(read_prompt_file(path), maxlen=0)
+
+
+def _dataset_problems(where: str, entry: dict[str, Any]) -> Iterator[str]:
+    if "path" in entry:
+        if not Path(entry["path"]).is_dir():
+            yield (
+                f"{where}.path: no folder {entry['path']}. Hint: give a local copy of the "
+                "dataset's repository; a single file is source: file"
+            )
+        for key in ("id", "revision"):
+            if key in entry:
+                yield (f"{where}.{key}: only a dataset on the hub has it. Hint: remove it, or path")
+    elif entry["source"] == "dataset":
+        if "id" not in entry:
+            yield (
+                f"{where}: the key 'id' is missing. Hint: give the dataset's owner/name on the "
+                "hub, or path, a local copy"
+            )
+        elif not _HUB_ID.fullmatch(entry["id"]):
+            yield (
+                f"{where}.id: {entry['id']!r} is not an id of the Hugging Face hub. Hint: write "
+                "owner/name; a local copy is path"
+            )
+        elif Path(entry["id"]).is_dir():
+            yield f"{where}.id: {entry['id']} is a folder here. Hint: give it as path"
+
+
+def check_expectation(expected: dict[str, Any], found: dict[str, Any], where: str) -> None:
+    """Compare count and checksum of the prompts with what the configuration expects.
+
+    Args:
+        expected: the key `prompts.expect`; it may lack either.
+        found: manifest of the prompts.
+        where: what holds the prompts, for the message.
+
+    Raises:
+        InputError: they differ.
+    """
+    if any(found[key] != value for key, value in expected.items()):
+        wanted = ", ".join(f"{key} {value}" for key, value in expected.items())
+        raise InputError(
+            f"prompts.expect: {wanted}; but {where} has count {found['count']}, sha256 "
+            f"{found['sha256']}. Hint: pin the source's revision, or correct prompts.expect"
+        )
+
+
+def check_made_prompts(prompts: dict[str, Any], manifest: Path) -> None:
+    """Check prompts that an earlier run made from the same settings.
+
+    An expectation is no reason to make them again, so no job would look at it. Prompts that are
+    to be made again are checked by their job.
+
+    Raises:
+        InputError: they are not those that the configuration expects.
+    """
+    if "expect" not in prompts:
+        return
+    try:
+        found = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if found.get("settings") == recipe(prompts):
+        check_expectation(prompts["expect"], found, str(manifest))
