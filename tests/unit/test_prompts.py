@@ -77,6 +77,59 @@ def test_limit_counts_distinct_prompts(tmp_path: Path, limit: int, expected: lis
     assert manifest["count"] == len(expected)
 
 
+def sampled(folder: Path, rows: list[dict[str, str]], **settings: Any) -> list[str]:
+    return from_file(folder, rows, **settings)[0]["prompt"].to_list()
+
+
+# Ten prompts of x, ten of y, two of z and one without a category, interleaved.
+CATEGORISED = [
+    {"prompt": f"{category}{number}", "category": category}
+    for number in range(10)
+    for category in "xyz"
+    if category != "z" or number < 2
+] + [{"prompt": "none"}]
+
+
+def test_a_sample_takes_as_many_of_each_category_in_their_order(tmp_path: Path) -> None:
+    prompts = sampled(tmp_path, CATEGORISED, per_category=3)
+    assert sorted(prompt[0] for prompt in prompts) == sorted("xxxyyyzzn")
+    order = [row["prompt"] for row in CATEGORISED]
+    assert prompts == sorted(prompts, key=order.index)
+    assert {"z0", "z1", "none"} <= set(prompts)
+
+
+def test_a_sample_is_its_seed_s(tmp_path: Path) -> None:
+    def of_seed(**seed: int) -> list[str]:
+        return sampled(tmp_path, CATEGORISED, per_category=3, **seed)
+
+    assert of_seed() == of_seed(sample_seed=0)
+    assert of_seed(sample_seed=1) == of_seed(sample_seed=1)
+    assert len({tuple(of_seed(sample_seed=seed)) for seed in range(10)}) == 10
+
+
+def test_a_sample_does_not_depend_on_the_order_of_rows_or_on_duplicates(tmp_path: Path) -> None:
+    expected = set(sampled(tmp_path, CATEGORISED, per_category=3))
+    shuffled = CATEGORISED[::-1] + CATEGORISED[:5]
+    table, manifest = from_file(tmp_path, shuffled, per_category=3)
+    assert set(table["prompt"]) == expected
+    assert manifest["duplicates_dropped"] == 5
+
+
+def test_every_prompt_is_as_likely_in_a_sample(tmp_path: Path) -> None:
+    rows = [{"prompt": f"x{number}", "category": "x"} for number in range(10)]
+    counts = dict.fromkeys((row["prompt"] for row in rows), 0)
+    for seed in range(500):
+        for prompt in sampled(tmp_path, rows, per_category=2, sample_seed=seed):
+            counts[prompt] += 1
+    # 500 draws of 2 in 10: 100 each, of standard deviation sqrt(500 * 0.2 * 0.8) = 9.
+    assert all(60 < count < 140 for count in counts.values()), counts
+
+
+def test_the_limit_comes_after_the_sample(tmp_path: Path) -> None:
+    prompts = sampled(tmp_path, CATEGORISED, per_category=3)
+    assert sampled(tmp_path, CATEGORISED, per_category=3, limit=4) == prompts[:4]
+
+
 def test_manifest(tmp_path: Path) -> None:
     table, manifest = from_file(tmp_path, texts("a", "b"), limit=5)
     path = str(tmp_path / "mine.jsonl")
@@ -84,6 +137,12 @@ def test_manifest(tmp_path: Path) -> None:
     # The ids of "a" and "b", joined by a line break.
     checksum = hashlib.sha256(b"ca978112ca1b\n3e23e8160039").hexdigest()
     assert manifest["sha256"] == prompts_sha256(table) == checksum
+    assert manifest["sources"] == {"mine": 2}
+
+
+def test_what_is_expected_is_not_among_the_settings(tmp_path: Path) -> None:
+    _, manifest = from_file(tmp_path, texts("a"), expect={"count": 1})
+    assert "expect" not in manifest["settings"]
 
 
 def test_the_checksum_tells_the_order(tmp_path: Path) -> None:
