@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 
 from refusal_stability import files
-from refusal_stability.contracts import JudgeAgreement, Prompts, Responses, Stability, Verdicts
+from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
 from refusal_stability.errors import ContractError, InputError
+from refusal_stability.table_contracts import TABLES
 
 CANARY = "CANARY harmful text"
+JUDGE_AGREEMENT = TABLES["judge_agreement"]
 PROMPTS = pl.DataFrame(
     {
         "prompt_id": ["0123456789ab", "ba9876543210"],
@@ -58,6 +60,13 @@ AGREEMENT = pl.DataFrame(
         "kappa": [-0.5, None, None],
         "kappa_low": [-1.0, None, None],
         "kappa_high": [0.1 + 0.2, None, None],
+        **{
+            f"{name}{end}": [0.5, 1.0, None]
+            for name in ("krippendorff_alpha", "gwet_ac1")
+            for end in ("", "_low", "_high")
+        },
+        "agreement_with_invalid": [1 / 3, 0.95, 0.0],
+        "kappa_with_invalid": [-0.5, None, None],
     }
 )
 
@@ -98,16 +107,16 @@ def test_an_empty_table_keeps_its_types(tmp_path: Path) -> None:
 def test_csv_comes_back_as_it_was_written(tmp_path: Path, rows: list[int]) -> None:
     # Names that look like numbers or like nothing stay names; floats keep their last digit.
     path = tmp_path / "judge_agreement.csv"
-    files.write_csv(AGREEMENT[rows], path, JudgeAgreement)
-    assert files.read_csv(path, JudgeAgreement).equals(AGREEMENT[rows])
+    files.write_csv(AGREEMENT[rows], path, JUDGE_AGREEMENT)
+    assert files.read_csv(path, JUDGE_AGREEMENT).equals(AGREEMENT[rows])
     assert contents(tmp_path) == ["judge_agreement.csv"]
 
 
 def test_an_empty_csv_has_its_header(tmp_path: Path) -> None:
     path = tmp_path / "judge_agreement.csv"
-    files.write_csv(AGREEMENT.clear(), path, JudgeAgreement)
-    assert path.read_text().strip().split(",") == JudgeAgreement.column_names()
-    assert files.read_csv(path, JudgeAgreement).is_empty()
+    files.write_csv(AGREEMENT.clear(), path, JUDGE_AGREEMENT)
+    assert path.read_text().strip().split(",") == JUDGE_AGREEMENT.column_names()
+    assert files.read_csv(path, JUDGE_AGREEMENT).is_empty()
 
 
 def test_json_is_readable_and_keeps_the_order_of_its_keys(tmp_path: Path) -> None:
@@ -209,12 +218,12 @@ def test_a_csv_that_breaks_its_contract_is_one_line_that_quotes_no_value(
     tmp_path: Path, change: tuple[str, str]
 ) -> None:
     path = tmp_path / "judge_agreement.csv"
-    files.write_csv(AGREEMENT, path, JudgeAgreement)
+    files.write_csv(AGREEMENT, path, JUDGE_AGREEMENT)
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(ContractError) as caught:
-        files.read_csv(path, JudgeAgreement)
+        files.read_csv(path, JUDGE_AGREEMENT)
     message = str(caught.value)
-    assert "breaks the contract JudgeAgreement" in message
+    assert "breaks the contract judge_agreement" in message
     assert "CANARY" not in message
     assert len(message.splitlines()) == 1
 
@@ -244,7 +253,7 @@ def test_a_missing_table_is_one_line(tmp_path: Path, name: str) -> None:
 def test_an_empty_file_is_no_csv(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_bytes(b"")
     with pytest.raises(InputError, match="not a readable CSV file"):
-        files.read_csv(tmp_path / "table.csv", JudgeAgreement)
+        files.read_csv(tmp_path / "table.csv", JUDGE_AGREEMENT)
 
 
 def test_read_text(tmp_path: Path) -> None:

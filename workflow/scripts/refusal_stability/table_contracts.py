@@ -226,3 +226,7 @@ REPLICATION = _table(
         ]
     ),
 )
+
+# Messages say which contract is broken.
+for _table_name, _contract in (TABLES | {"replication": REPLICATION}).items():
+    _contract.__name__ = _table_name
