@@ -75,6 +75,8 @@ def test_judges_without_an_error_have_none() -> None:
 def test_chances_sum_to_one() -> None:
     parameters, _, _ = fitted(simulated((JUDGE_A, JUDGE_B), 300)[1])
     assert parameters.weights.sum(axis=-1) == pytest.approx(np.ones(1))
+    # Three types never flip, and stay so.
+    assert np.array_equal(parameters.types[0, :3], EXACT)
     for shares in (parameters.types, *parameters.judges):
         assert shares.sum(axis=-1) == pytest.approx(np.ones(shares.shape[:-1]))
         assert shares.min() >= 0
@@ -127,6 +129,10 @@ def test_the_table_finds_planted_errors_within_its_intervals() -> None:
             assert found["judge_share"] == pytest.approx(share)
             # The model is true of these data.
             assert found["check_p"] > 0.01
+    # Within a temperature, flips are those of its five samples.
+    for place in range(4):
+        found = row(table, model="m1", judge="j1", scope=str(place))
+        assert found["rate"] == pytest.approx(flips_of(codes[1, 1, :, place]))
     both = [row(table, model=m, judge="j0", scope="pooled")["error_rate"] for m in ("m0", "m1")]
     found = row(table, model="all", judge="j0", scope="pooled")
     assert found["error_rate"] == pytest.approx(np.mean(both))

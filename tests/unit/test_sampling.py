@@ -84,6 +84,8 @@ def test_no_valid_label_makes_a_row_of_nothing() -> None:
     nothing = {"n": 1, "n_prompts": 0, "agreement": None, "agreement_low": None}
     assert_row(row(table, scope="0"), nothing)
     assert_row(row(table, scope="1"), {"n": 1, "n_prompts": 2, "agreement": 1})
+    n_invalid = {scope: row(table, scope=scope)["n_invalid"] for scope in ("pooled", "0", "1")}
+    assert n_invalid == {"pooled": 2, "0": 2, "1": 0}
 
 
 def test_stability_measures_by_hand() -> None:

@@ -211,18 +211,19 @@ def test_one_sample_has_no_pair_to_disagree() -> None:
 
 def test_missing_responses_are_counted_and_not_filled() -> None:
     # n lacks the cell (1, 2) and one response more; its grid is that of m.
-    labels: Letters = {("j", "m"): ["RR RR", "RR RR"], ("j", "n"): ["RC R.", ".C C."]}
+    labels: Letters = {("j", "m"): ["RR RR"] * 3, ("j", "n"): ["RC R.", ".C C.", "RR R."]}
     tables = tables_of(labels)
-    expected = {"n_prompts": 2, "n_responses": 5, "n_invalid": 0, "n_missing": 3}
-    # RCR has SSI 2/3, CC has 1.
-    assert_row(row(tables["models"], model="n"), expected | {"mean_ssi": 5 / 6})
-    assert_row(row(tables["models"], model="m"), {"n_responses": 8, "n_missing": 0})
-    assert_row(row(tables["models"], model="all"), {"n_responses": 13, "n_missing": 3})
+    expected = {"n_prompts": 3, "n_responses": 8, "n_invalid": 0, "n_missing": 4}
+    # RCR has SSI 2/3, CC and RRR have 1.
+    assert_row(row(tables["models"], model="n"), expected | {"mean_ssi": 8 / 9})
+    assert_row(row(tables["models"], model="m"), {"n_responses": 12, "n_missing": 0})
+    assert_row(row(tables["models"], model="all"), {"n_responses": 20, "n_missing": 4})
     within = tables["within_temperature"]
     missing = [row(within, model="n", temperature=t)["n_missing"] for t in (0.0, 1.0)]
-    assert missing == [1, 2]
+    assert missing == [1, 3]
+    # The first two prompts are of source s1.
     of_group = tables["categories"].filter(model="n", grouping="source")
-    assert of_group["n_missing"].to_list() == [3]
+    assert dict(of_group.select("group", "n_missing").iter_rows()) == {"s1": 3, "s2": 1}
 
 
 def test_a_prompt_that_one_model_was_not_asked_is_missing() -> None:

@@ -125,7 +125,8 @@ def test_a_model_that_lacks_a_temperature_does_not_feign_an_effect_of_it() -> No
     }
     tables = tables_of(labels)
     of_all = {"model": "all", "unit": "prompt"}
-    assert_row(row(tables["temperature_effect"], **of_all), {"n": 3, "ssi_drop": 0})
+    nothing = {"n": 3, "ssi_drop": 0, "friedman_chi2": None, "page_z": None}
+    assert_row(row(tables["temperature_effect"], **of_all), nothing)
     assert_row(row(tables["temperature_pairs"], model="all"), {"n": 3, "difference": 0, "p": 1})
     # n itself has nothing to compare.
     nothing = {"n": 0, "ssi_drop": None, "ssi_drop_low": None, "kendalls_w": None}
@@ -145,6 +146,13 @@ def test_a_pair_of_a_prompt_seen_twice_narrows_only_the_papers_interval() -> Non
     width = [each["ssi_drop_high"] - each["ssi_drop_low"] for each in (prompts, pairs)]
     # As if there were four times as many prompts.
     assert width[1] == pytest.approx(width[0] / 2, rel=0.25)
+
+
+def test_invalid_labels_of_both_temperatures_are_counted() -> None:
+    table = tables_of({("j", "m"): ["RU UU RR", "RR RR RR"]})["temperature_pairs"]
+    # One at T = 0, two at T = 1, none at T = 2; no SSI of the first prompt at T = 1.
+    assert table.filter(model="m")["n_invalid"].to_list() == [3, 1, 2]
+    assert table.filter(model="m")["n"].to_list() == [1, 2, 1]
 
 
 def test_one_temperature_has_nothing_to_compare() -> None:
