@@ -43,6 +43,9 @@ def checked(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
         assert TABLES[name].validate(table, cast=True).height == table.height, name
         for low in (column for column in table.columns if column.endswith("_low")):
             value, high = low.removesuffix("_low"), low.removesuffix("_low") + "_high"
+            # Nobody wants to read -0.0.
+            numbers = table.select(value, low, high).fill_null(0.0).to_numpy()
+            assert not np.signbit(numbers[numbers == 0]).any(), low
             # Bounds come together, and never without their estimate.
             assert table[low].is_null().equals(table[high].is_null()), low
             assert table.filter(pl.col(value).is_null() & pl.col(low).is_not_null()).is_empty()

@@ -112,7 +112,7 @@ def _columns(quantities: np.ndarray, n_prompts: int) -> dict[str, float]:
     spread = _spread(gap)
     return {
         "rate": float(np.round(observed[0], 12)),
-        "rate_expected": float(np.round(expected[0], 12)),
+        "rate_expected": float(np.round(expected[0], 12)) + 0.0,
         # Does the model expect what was seen? Two-sided, from the spread of the refits.
         "check_p": 2 * stats.norm.sf(abs(gap[0]) / spread) if spread > 1e-9 else np.nan,
         **_normal("rate_noise_free", noise_free),

@@ -114,7 +114,8 @@ def estimate(
 ) -> dict[str, np.ndarray]:
     """Return the three columns of an estimate, free of the last digits of rounding."""
     columns = {name: value, f"{name}_low": low, f"{name}_high": high}
-    return {column: np.round(values, 12) for column, values in columns.items()}
+    # Plus 0, as a rounded zero may be negative.
+    return {column: np.round(values, 12) + 0.0 for column, values in columns.items()}
 
 
 def rates(grid: Grid, judge: str, unstable_below: float, scoring: str) -> dict[str, np.ndarray]:
