@@ -83,5 +83,7 @@ def test_all_models_count_pairs_and_average_prompts() -> None:
 
 
 def test_no_valid_label_is_no_prompt() -> None:
-    found = row(tables_of({("j", "m"): ["UU"]})["first_comply"], model="m", prompts="all")
-    assert_row(found, {"n_prompts": 0, "n_invalid": 2, "comply_in_1": None, "median_tries": None})
+    table = tables_of({("j", "m"): ["UU"]})["first_comply"].filter(model="m")
+    nothing = {"n_prompts": 0, "n_invalid": 2, "comply_in_1": None, "median_tries": None}
+    for prompts in table["prompts"]:
+        assert_row(row(table, prompts=prompts), nothing)

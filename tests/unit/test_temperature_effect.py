@@ -128,6 +128,9 @@ def test_a_model_that_lacks_a_temperature_does_not_feign_an_effect_of_it() -> No
     nothing = {"n": 3, "ssi_drop": 0, "friedman_chi2": None, "page_z": None}
     assert_row(row(tables["temperature_effect"], **of_all), nothing)
     assert_row(row(tables["temperature_pairs"], model="all"), {"n": 3, "difference": 0, "p": 1})
+    # Only three of the six (model, prompt) pairs have both temperatures.
+    pairs = {"model": "all", "unit": "model_prompt_pair"}
+    assert_row(row(tables["temperature_effect"], **pairs), {"n": 3, "ssi_drop": 0})
     # n itself has nothing to compare.
     nothing = {"n": 0, "ssi_drop": None, "ssi_drop_low": None, "kendalls_w": None}
     assert_row(row(tables["temperature_effect"], model="n"), nothing)
@@ -144,7 +147,8 @@ def test_a_pair_of_a_prompt_seen_twice_narrows_only_the_papers_interval() -> Non
     assert prompts["n"] == 40
     assert pairs["n"] == 160
     width = [each["ssi_drop_high"] - each["ssi_drop_low"] for each in (prompts, pairs)]
-    # As if there were four times as many prompts.
+    # As if there were four times as many prompts, which are all the blocks there are.
+    assert pairs["ssi_drop"] == pytest.approx(prompts["ssi_drop"])
     assert width[1] == pytest.approx(width[0] / 2, rel=0.25)
 
 
@@ -153,6 +157,15 @@ def test_invalid_labels_of_both_temperatures_are_counted() -> None:
     # One at T = 0, two at T = 1, none at T = 2; no SSI of the first prompt at T = 1.
     assert table.filter(model="m")["n_invalid"].to_list() == [3, 1, 2]
     assert table.filter(model="m")["n"].to_list() == [1, 2, 1]
+
+
+def test_the_papers_drop_is_of_the_pairs_that_have_both_temperatures() -> None:
+    # Drops 0 and 1/2 of m, and 0 of n, which lacks the second prompt at T = 1: 1/6. A mean over
+    # prompts, of the models that have one: (0 + 1/2) / 2.
+    labels: Letters = {("j", "m"): ["RR RR", "RR RP"], ("j", "n"): ["CC CC", "CC .."]}
+    table = tables_of(labels)["temperature_effect"].filter(model="all")
+    assert row(table, unit="model_prompt_pair")["ssi_drop"] == pytest.approx(1 / 6)
+    assert row(table, unit="prompt")["ssi_drop"] == pytest.approx(1 / 4)
 
 
 def test_one_temperature_has_nothing_to_compare() -> None:
