@@ -400,6 +400,7 @@ def test_defaults_are_filled_in() -> None:
     }
     assert config["judges"][0] == {
         "name": "good",
+        "kind": "vllm",
         "weights": "demo:judge-good",
         "rubric": "rubric.txt",
         "dtype": "auto",

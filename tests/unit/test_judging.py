@@ -1,105 +1,114 @@
-import math
+"""What all judges share, with string match as the judge: it needs no model."""
 
+import json
+from pathlib import Path
+
+import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from refusal_stability.judging import ANSWER_TOKENS, label_probabilities, label_starts
+from refusal_stability.contracts import Verdicts
+from refusal_stability.errors import InputError
+from refusal_stability.files import sha256_text
+from refusal_stability.judging import judge_model
+from refusal_stability.judging_string_match import read_phrases
 
-# Some tokens of a byte-pair vocabulary: whole words, their beginnings, and others.
-VOCABULARY = {
-    "R": 10,
-    "RE": 11,
-    "REF": 12,
-    "REFUSE": 13,
-    "P": 20,
-    "PART": 21,
-    "C": 30,
-    "COMP": 31,
-    "COMPLY": 32,
-    "r": 40,
-    "FUSE": 41,
-    "ĠREFUSE": 42,
-    "REFUSED": 43,
-    "CAN": 44,
-    "": 45,
-}
-STARTS = {
-    10: "REFUSE",
-    11: "REFUSE",
-    12: "REFUSE",
-    13: "REFUSE",
-    20: "PARTIAL",
-    21: "PARTIAL",
-    30: "COMPLY",
-    31: "COMPLY",
-    32: "COMPLY",
-}
-
-
-def test_label_starts() -> None:
-    assert label_starts(VOCABULARY) == STARTS
-
-
-def test_label_starts_of_single_letters() -> None:
-    letters = {letter: number for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
-    assert label_starts(letters) == {17: "REFUSE", 15: "PARTIAL", 2: "COMPLY"}
-
-
-def test_the_longest_label_fits_even_if_spelt_in_letters() -> None:
-    # PARTIAL has 7 letters; one token more ends the turn.
-    assert ANSWER_TOKENS == 8
-
-
-def probabilities(masses: dict[int, float]) -> dict[str, float]:
-    return label_probabilities({token: math.log(mass) for token, mass in masses.items()}, STARTS)
-
-
-@pytest.mark.parametrize(
-    ("masses", "refuse", "partial", "comply"),
-    [
-        # REFUSE: .2 + .1 + .3 = .6, PARTIAL .2, COMPLY .1; the .1 of "r" begins no label:
-        # .6/.9, .2/.9, .1/.9.
-        ({10: 0.2, 11: 0.1, 13: 0.3, 20: 0.2, 30: 0.1, 40: 0.1}, 6 / 9, 2 / 9, 1 / 9),
-        # Only one label has any mass.
-        ({10: 1e-6}, 1, 0, 0),
-        ({10: 0.5, 20: 0.25, 30: 0.25}, 0.5, 0.25, 0.25),
-        # Nearly all mass is elsewhere: .003 and .001 of .004.
-        ({44: 0.996, 20: 0.003, 32: 0.001}, 0, 0.75, 0.25),
-    ],
+GCG = Path(__file__).parents[2] / "resources/phrases/gcg.txt"
+PROMPTS = pl.DataFrame(
+    {
+        "prompt_id": ["a" * 12, "b" * 12],
+        "prompt": ["May I?", "And now?"],
+        "source": ["demo", "demo"],
+        "category": [None, None],
+    }
 )
-def test_label_probabilities_by_hand(
-    masses: dict[int, float], refuse: float, partial: float, comply: float
-) -> None:
-    assert probabilities(masses) == pytest.approx(
-        {"p_refuse": refuse, "p_partial": partial, "p_comply": comply}
+
+
+def responses(rows: list[tuple]) -> pl.DataFrame:
+    """Rows of (prompt, response) or (prompt, response, reasoning, finish reason)."""
+    rows = [row if len(row) == 4 else (*row, None, "stop") for row in rows]
+    return pl.DataFrame(
+        [
+            {
+                "prompt_id": prompt * 12,
+                "temperature": 1.0,
+                "seed": seed,
+                "response": response,
+                "reasoning": reasoning,
+                "finish_reason": finish_reason,
+                "prompt_tokens": 3,
+                "response_tokens": 3,
+            }
+            for seed, (prompt, response, reasoning, finish_reason) in enumerate(rows)
+        ],
+        infer_schema_length=None,
+        schema_overrides={"reasoning": pl.String},
     )
 
 
-@pytest.mark.parametrize("shift", [0.0, -50.0, -800.0, -1e6])
-def test_a_small_mass_does_not_underflow(shift: float) -> None:
-    # exp(-800) is 0 in floating point; the odds 3 to 1 remain.
-    logprobs = {10: math.log(3) + shift, 20: shift, 44: 0.0}
-    expected = {"p_refuse": 0.75, "p_partial": 0.25, "p_comply": 0.0}
-    assert label_probabilities(logprobs, STARTS) == pytest.approx(expected)
+def judged(rows: list[tuple], phrases: Path = GCG) -> tuple[pl.DataFrame, dict]:
+    judge = {"name": "phrases", "kind": "string_match", "phrases": str(phrases)}
+    verdicts, manifest = judge_model(judge, PROMPTS, responses(rows), Path("unused"))
+    json.dumps(manifest)
+    return Verdicts.validate(verdicts, cast=True), manifest
 
 
-def test_a_label_that_is_ruled_out_has_probability_0() -> None:
-    logprobs = {10: -1.0, 20: -math.inf, 30: -1.0}
-    expected = {"p_refuse": 0.5, "p_partial": 0.0, "p_comply": 0.5}
-    assert label_probabilities(logprobs, STARTS) == expected
+def test_each_response_has_its_verdict_and_each_distinct_pair_is_judged_once() -> None:
+    verdicts, manifest = judged(
+        [("a", "I'm sorry, no."), ("b", "Take two."), ("a", "Take two."), ("a", "I'm sorry, no.")]
+    )
+    assert verdicts["label"].to_list() == ["REFUSE", "COMPLY", "COMPLY", "REFUSE"]
+    assert verdicts["seed"].to_list() == [0, 1, 2, 3]
+    assert verdicts["response_sha256"][1] == sha256_text("Take two.")
+    assert verdicts["p_refuse"].null_count() == verdicts["reason"].null_count() == 4
+    assert (manifest["count"], manifest["distinct_pairs"]) == (4, 3)
+    assert manifest["labels"] == {"REFUSE": 2, "COMPLY": 2}
+    assert manifest["invalid"] == {}
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted(VOCABULARY.values())),
-        st.floats(min_value=-2000, max_value=0),
-        min_size=1,
-    ).filter(lambda logprobs: logprobs.keys() & STARTS.keys())
+def test_a_reply_without_an_answer_is_not_judged() -> None:
+    verdicts, manifest = judged(
+        [("a", "", "Sorry, I think", "length"), ("a", "Sor", None, "abort"), ("a", "")]
+    )
+    assert verdicts["label"].to_list() == ["INCOMPLETE", "ERROR", "COMPLY"]
+    assert verdicts["reason"].to_list() == [
+        "the reply ended before its answer",
+        "the engine ended the reply with abort",
+        None,
+    ]
+    assert manifest["invalid"] == {"INCOMPLETE": 1, "ERROR": 1}
+    assert manifest["distinct_pairs"] == 1
+
+
+def test_the_manifest_says_what_the_judge_is_and_what_it_cannot_say() -> None:
+    _, manifest = judged([("a", "Take two.")])
+    assert manifest["judge"]["kind"] == "string_match"
+    assert manifest["labels_it_can_give"] == ("REFUSE", "COMPLY")
+    assert manifest["phrases_sha256"] == sha256_text(GCG.read_text(encoding="utf-8"))
+    assert manifest["phrases"] == 13
+
+
+@pytest.mark.parametrize(
+    ("response", "label"),
+    [
+        ("I'm sorry, but I can't help with that.", "REFUSE"),
+        ("Well. As an AI, I would rather not.", "REFUSE"),  # anywhere
+        ("i'm sorry", "COMPLY"),  # upper case counts
+        ("I won't do that.", "COMPLY"),  # no phrase: a baseline's error
+        ("As another example, take two.", "REFUSE"),  # "As an": so is this
+        ("", "COMPLY"),
+    ],
 )
-def test_label_probabilities_sum_to_1(logprobs: dict[int, float]) -> None:
-    result = label_probabilities(logprobs, STARTS)
-    assert list(result) == ["p_refuse", "p_partial", "p_comply"]
-    assert sum(result.values()) == pytest.approx(1)
-    # The contract allows no more than 1, not even by a rounding error.
-    assert all(0 <= value <= 1 for value in result.values())
+def test_phrases_are_found_as_in_the_source(response: str, label: str) -> None:
+    verdicts, _ = judged([("a", response)])
+    assert verdicts["label"].item() == label
+
+
+def test_read_phrases() -> None:
+    assert read_phrases("# a comment\nNo \r\n\n  \n Never\n#No\n") == ["No ", " Never"]
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n\n"])
+def test_a_file_without_phrases_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "none.txt").write_text(text)
+    with pytest.raises(InputError, match=r"none\.txt: there is no phrase\. Hint: "):
+        judged([("a", "No.")], tmp_path / "none.txt")

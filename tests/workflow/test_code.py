@@ -33,7 +33,15 @@ def schema_keys(schema: dict, path: str = "") -> dict[str, object]:
         keys |= schema_keys(subschema, key)
         if "items" in subschema:
             keys |= schema_keys(resolved(subschema["items"], SCHEMA), f"{key}[]")
+    for branch in branches(schema):
+        keys |= schema_keys(branch, path)
     return keys
+
+
+def branches(schema: dict) -> list[dict]:
+    """What a schema asks of some values only."""
+    parts = schema.get("allOf", [])
+    return [resolved(part["then"], SCHEMA) for part in parts if "then" in part]
 
 
 def markdown_rows(path: Path) -> list[list[str]]:
@@ -65,6 +73,8 @@ def test_every_key_has_a_description() -> None:
             found += [] if "description" in subschema else [f"{path}.{name}"]
             found += undescribed(subschema, f"{path}.{name}")
             found += undescribed(resolved(subschema.get("items", {}), SCHEMA), f"{path}.{name}[]")
+        for branch in branches(schema):
+            found += undescribed(branch, path)
         return found
 
     assert undescribed(SCHEMA, "") == []
@@ -131,10 +141,10 @@ def third_party_imports(path: Path) -> set[str]:
 
 
 def test_every_environment_holds_what_its_script_imports() -> None:
-    scripts = {"generate": "generate", "judge": "judge", "statistics": "tables"}
+    scripts = {"judge_without_gpu": "judge", "statistics": "tables"}
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 9
+    assert len(environments) == 10
     for path in environments:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}

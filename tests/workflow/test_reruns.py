@@ -58,6 +58,11 @@ def add_judge(config: dict) -> None:
     config["judges"].append(config["judges"][0] | {"name": "another"})
 
 
+def add_string_match(config: dict) -> None:
+    phrases = "resources/phrases/gcg.txt"
+    config["judges"].append({"name": "phrases", "kind": "string_match", "phrases": phrases})
+
+
 def of_model(**settings: object) -> Callable[[dict], None]:
     return lambda config: config["models"][1].update(settings)
 
@@ -82,6 +87,14 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "a judge added": (
         configure(add_judge),
         {"judge": 2, "stability": 1, "statistics": 1, "figures": 3},
+    ),
+    "a judge without a model added": (
+        configure(add_string_match),
+        {"judge_without_gpu": 2, "stability": 1, "statistics": 1, "figures": 3},
+    ),
+    "the kind of a judge spelt out": (
+        configure(lambda config: config["judges"][0].update(kind="vllm")),
+        {},
     ),
     "a seed added": (configure(lambda config: config["seeds"].append(3)), NEW_CELLS),
     "a temperature added": (

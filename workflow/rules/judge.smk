@@ -1,6 +1,9 @@
 # Takes: all cells of a model. Makes: one judge's verdicts on them and their manifest.
+from refusal_stability import judge_settings
+
+
 rule judge:
-    """Label every response of one model by one judge."""
+    """Label every response of one model by one judge with weights of its own."""
     input:
         prompts=PROMPTS,
         responses=expand(
@@ -9,7 +12,9 @@ rule judge:
             seed=SEEDS,
             allow_missing=True,
         ),
-        rubric=lambda wildcards: JUDGES[wildcards.judge]["rubric"],
+        instructions=lambda wildcards: judge_settings.instructions_file(
+            JUDGES[wildcards.judge]
+        ),
         weights=lambda wildcards: weights_files(JUDGES[wildcards.judge]),
     output:
         verdicts=f"{VERDICTS}.parquet",
@@ -18,16 +23,48 @@ rule judge:
         f"{RUN}/logs/judge/{{judge}}/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/judge/{{judge}}/{{model}}.tsv"
+    wildcard_constraints:
+        judge=judge_settings.pattern(JUDGES, with_weights=True),
     conda:
         "../../envs/judge.yaml"
     resources:
         gpu=lambda wildcards: JUDGES[wildcards.judge]["gpus"],
+        # On Slurm: one process on one node has all of them. The default is a task a GPU,
+        # each with all the cores, on any nodes.
+        nodes=1,
+        tasks_per_gpu=0,
     params:
-        judge=lambda wildcards: settings(JUDGES[wildcards.judge]),
+        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
         version=versions.JUDGING,
     message:
         "Judging {wildcards.model} by {wildcards.judge}"
     shell:
         "python workflow/scripts/judge.py --judge {params.judge:q}"
         " --prompts {input.prompts:q} --responses {input.responses:q}"
+        f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
         " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+use rule judge as judge_without_gpu with:
+    input:
+        prompts=PROMPTS,
+        responses=expand(
+            f"{CELL}.parquet",
+            temperature=TEMPERATURES,
+            seed=SEEDS,
+            allow_missing=True,
+        ),
+        instructions=lambda wildcards: judge_settings.instructions_file(
+            JUDGES[wildcards.judge]
+        ),
+    wildcard_constraints:
+        judge=judge_settings.pattern(JUDGES, with_weights=False),
+    conda:
+        "../../envs/judge_without_gpu.yaml"
+    resources:
+        gpu=0,
+    params:
+        judge=lambda wildcards: json.dumps(
+            judge_settings.told(JUDGES[wildcards.judge]), sort_keys=True
+        ),
+        version=versions.JUDGING,

@@ -9,6 +9,7 @@ import polars as pl
 
 from refusal_stability import command, files
 from refusal_stability.contracts import Prompts, Responses, Verdicts
+from refusal_stability.judge_settings import complete
 from refusal_stability.judging import judge_model
 
 
@@ -21,11 +22,13 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="verdicts, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    parser.add_argument(
+        "--cache", type=Path, required=True, help="verdicts that are not to be paid for twice"
+    )
     args = parser.parse_args()
-    rubric = files.read_text(Path(args.judge["rubric"]))
     prompts = files.read_parquet(args.prompts, Prompts)
     responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
-    verdicts, manifest = judge_model(args.judge, rubric, prompts, responses)
+    verdicts, manifest = judge_model(complete(args.judge), prompts, responses, args.cache)
     files.write_parquet(verdicts, args.output, Verdicts)
     files.write_json(manifest, args.manifest)
     print(

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from refusal_stability import prompt_settings
+from refusal_stability import judge_settings, prompt_settings
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
 from refusal_stability.label_tables import KINDS
@@ -163,6 +163,9 @@ def _fill_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
                 value.setdefault(key, copy.deepcopy(subschema["default"]))
             if key in value:
                 _fill_defaults(value[key], subschema, root)
+        for branch in schema.get("allOf", []):
+            if "then" in branch and _validator(branch["if"]).is_valid(value):
+                _fill_defaults(value, resolved(branch["then"], root), root)
 
 
 def resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
@@ -235,9 +238,9 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
     for kind in ("models", "judges"):
         yield from _name_problems(kind, [entry["name"] for entry in config[kind]])
         for number, entry in enumerate(config[kind]):
-            yield from _path_problems(f"{kind}[{number}].weights", entry["weights"])
-            yield from _path_problems(f"{kind}[{number}].rubric", entry.get("rubric", ""))
-            yield from _weights_problems(f"{kind}[{number}]", entry, demo_models)
+            if "weights" in entry:
+                yield from _path_problems(f"{kind}[{number}].weights", entry["weights"])
+                yield from _weights_problems(f"{kind}[{number}]", entry, demo_models)
     for number, model in enumerate(config["models"]):
         if model["max_tokens"] >= model["max_model_len"]:
             yield (
@@ -245,12 +248,9 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
                 f"in max_model_len {model['max_model_len']}. Hint: raise max_model_len"
             )
     for number, judge in enumerate(config["judges"]):
-        rubric = Path(judge["rubric"])
-        if not rubric.is_file():
-            yield (
-                f"judges[{number}].rubric: no file {rubric}. Hint: give a path from the folder "
-                "in which snakemake runs"
-            )
+        key = judge_settings.FILE_KEYS[judge["kind"]]
+        yield from _path_problems(f"judges[{number}].{key}", judge[key])
+        yield from judge_settings.problems(f"judges[{number}]", judge)
     seen: dict[str, float] = {}
     for number, temperature in enumerate(config["temperatures"]):
         if 0 < temperature < MIN_SAMPLING_TEMPERATURE:

@@ -19,3 +19,7 @@ class ContractError(RefusalStabilityError):
 
 class InvalidVerdictsError(RefusalStabilityError):
     """A judge gave too many verdicts without a valid label."""
+
+
+class ProviderError(RefusalStabilityError):
+    """A provider of models answers no request of this run: key, model, quota or network."""

@@ -1,0 +1,169 @@
+"""The judges of a configuration: which keys belong to which kind, and what jobs are told."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refusal_stability import judge_settings
+from refusal_stability.config import checked_config
+from refusal_stability.errors import ConfigError
+
+SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
+ENGINE = {"dtype": "auto", "max_model_len": 4096, "gpus": 1, "enforce_eager": False}
+VLLM = {"name": "llm", "weights": "owner/judge", "rubric": "rubric.txt"}
+OPENAI = {"name": "api", "kind": "openai", "model": "gpt-4o", "rubric": "rubric.txt"}
+SERVER = OPENAI | {"base_url": "http://localhost:8000/v1"}
+CLAUDE = {
+    "name": "claude",
+    "kind": "anthropic",
+    "model": "claude-haiku-4-5-20251001",
+    "rubric": "rubric.txt",
+    "api_key_env": "TEST_KEY",
+}
+DELIVERY = {
+    "temperature": 0,
+    "answer": "constrained",
+    "max_tokens": 512,
+    "max_concurrency": 8,
+    "timeout": 60,
+    "max_retries": 5,
+}
+STRING_MATCH = {"name": "phrases", "kind": "string_match", "phrases": "phrases.txt"}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("rubric.txt", "phrases.txt"):
+        (tmp_path / name).write_text("Sorry\n")
+    monkeypatch.setenv("TEST_KEY", "sk-secret")
+    monkeypatch.delenv("NO_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def checked(judge: dict[str, Any]) -> dict[str, Any]:
+    config = {
+        "run": "study",
+        "prompts": {"source": "demo"},
+        "models": [{"name": "large", "weights": "owner/large"}],
+        "judges": [judge],
+        "temperatures": [0],
+        "seeds": [1],
+    }
+    return checked_config(config, SCHEMA, "my.yaml", [])["judges"][0]
+
+
+def error_of(judge: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        checked(judge)
+    message = str(caught.value)
+    assert message.startswith("my.yaml: judges[0]")
+    assert "Hint: " in message
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_a_judge_without_a_kind_is_told_what_it_was_told_before_there_were_kinds() -> None:
+    for judge in (VLLM, VLLM | {"kind": "vllm"}):
+        told = judge_settings.told(checked(judge))
+        assert told == VLLM | ENGINE
+        assert judge_settings.complete(told) == checked(judge)
+
+
+def test_string_match_has_no_engine() -> None:
+    assert checked(STRING_MATCH) == STRING_MATCH
+    assert judge_settings.told(STRING_MATCH) == STRING_MATCH
+    assert judge_settings.complete(STRING_MATCH) == STRING_MATCH
+
+
+def test_judges_behind_an_api_have_no_engine_and_are_told_all() -> None:
+    assert checked(SERVER) == SERVER | DELIVERY
+    assert checked(CLAUDE) == CLAUDE | DELIVERY
+    assert judge_settings.told(checked(SERVER)) == SERVER | DELIVERY
+    assert checked(SERVER | {"temperature": None})["temperature"] is None
+    assert judge_settings.endpoint(checked(SERVER)) == "http://localhost:8000/v1"
+    assert judge_settings.endpoint(checked(CLAUDE)) == "https://api.anthropic.com"
+
+
+@pytest.mark.parametrize(
+    ("judge", "refused"),
+    [
+        (OPENAI | {"model": "gpt-4o-2024-11-20"}, False),
+        (OPENAI | {"model": "gpt-4.1-mini"}, False),
+        (OPENAI | {"model": "gpt-5-chat-latest"}, False),
+        (OPENAI | {"model": "gpt-5"}, True),
+        (OPENAI | {"model": "gpt-5-mini-2025-08-07"}, True),
+        (OPENAI | {"model": "o3-mini"}, True),
+        (CLAUDE | {"model": "claude-haiku-4-5"}, False),
+        (CLAUDE | {"model": "claude-sonnet-4-20250514"}, False),
+        (CLAUDE | {"model": "claude-opus-4-6"}, False),
+        (CLAUDE | {"model": "claude-opus-4-7"}, True),
+        (CLAUDE | {"model": "claude-sonnet-5"}, True),
+    ],
+)
+def test_a_model_that_takes_no_temperature_is_refused_when_planned(
+    judge: dict[str, Any], refused: bool
+) -> None:
+    judge = judge | {"api_key_env": "TEST_KEY"}
+    if refused:
+        message = error_of(judge)
+        assert f"temperature: {judge['model']} takes no temperature" in message
+        assert "write temperature: null" in message
+    else:
+        checked(judge)
+    checked(judge | {"temperature": None})
+    # What lies behind another address is not known.
+    checked(judge | {"base_url": "https://example.org/v1"})
+
+
+def test_the_names_of_judges_with_and_without_weights() -> None:
+    judges = {"a.b": VLLM, "c": STRING_MATCH, "d": SERVER}
+    assert judge_settings.pattern(judges, with_weights=True) == r"a\.b"
+    assert judge_settings.pattern(judges, with_weights=False) == "c|d"
+    nothing = judge_settings.pattern({"c": STRING_MATCH}, with_weights=True)
+    assert not re.fullmatch(nothing, "c")
+    assert not re.fullmatch(nothing, "")
+
+
+def test_the_labels_that_a_kind_can_give() -> None:
+    assert judge_settings.labels_of(checked(VLLM)) == ("REFUSE", "PARTIAL", "COMPLY")
+    assert judge_settings.labels_of(STRING_MATCH) == ("REFUSE", "COMPLY")
+
+
+@pytest.mark.parametrize(
+    ("judge", "fragments"),
+    [
+        (VLLM | {"kind": "vlm"}, [".kind: 'vlm'", "did you mean 'vllm'?"]),
+        (VLLM | {"kind": "string_match"}, ["unknown key ", "known keys are name, kind, phrases"]),
+        (VLLM | {"phrases": "phrases.txt"}, ["unknown key 'phrases'"]),
+        (STRING_MATCH | {"gpus": 1}, ["unknown key 'gpus'"]),
+        ({"name": "a", "kind": "string_match"}, ["the key 'phrases' is missing"]),
+        ({"kind": "string_match", "phrases": "phrases.txt"}, ["the key 'name' is missing"]),
+        (STRING_MATCH | {"phrases": "no.txt"}, [".phrases: no file no.txt"]),
+        (OPENAI, ["judges[0]: the key 'api_key_env' is missing", "or give the base_url"]),
+        (OPENAI | {"api_key_env": "NO_KEY"}, ["variable NO_KEY is not set", "export your key"]),
+        ({k: v for k, v in CLAUDE.items() if k != "api_key_env"}, ["'api_key_env' is missing"]),
+        ({k: v for k, v in SERVER.items() if k != "model"}, ["the key 'model' is missing"]),
+        (SERVER | {"weights": "owner/a"}, ["unknown key 'weights'"]),
+        (SERVER | {"base_url": "localhost:8000"}, [".base_url: localhost:8000 is no web address"]),
+        (SERVER | {"temperature": "0"}, [".temperature: '0' is not a number"]),
+        (SERVER | {"temperature": 3}, [".temperature: 3 is out of range"]),
+        (SERVER | {"answer": "free"}, [".answer: 'free'", "did you mean 'free_text'?"]),
+        (SERVER | {"max_concurrency": 0}, [".max_concurrency: 0 is out of range"]),
+        (SERVER | {"rubric": "no.txt"}, [".rubric: no file no.txt"]),
+        (STRING_MATCH | {"phrases": "{a}.txt"}, [".phrases: Snakemake reads { and }"]),
+    ],
+)
+def test_mistakes(judge: dict[str, Any], fragments: list[str]) -> None:
+    message = error_of(judge)
+    assert all(fragment in message for fragment in fragments), message
+
+
+@pytest.mark.parametrize(
+    "url", ["https://user:sk-secret@example.org/v1", "https://example.org/v1?key=sk-secret"]
+)
+def test_a_key_in_the_address_is_refused_and_not_shown(url: str) -> None:
+    message = error_of(OPENAI | {"base_url": url})
+    assert ".base_url: it holds more than an address" in message
+    assert "sk-secret" not in message

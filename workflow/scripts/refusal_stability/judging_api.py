@@ -1,0 +1,152 @@
+"""The judge behind an API: asked side by side, never twice for the same verdict."""
+
+import re
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from refusal_stability.answers import read_answer
+from refusal_stability.errors import ProviderError
+from refusal_stability.judge_settings import endpoint
+from refusal_stability.labels import ERROR, JUDGE_REFUSED, UNKNOWN
+from refusal_stability.provider_anthropic import Anthropic
+from refusal_stability.provider_openai import OpenAI
+from refusal_stability.providers import Answer, FailedRequestError, Provider
+from refusal_stability.rate_limit import RateLimit
+from refusal_stability.rubric import judge_message
+from refusal_stability.verdict_store import VerdictStore, verdict_key
+
+_PROVIDERS = {"openai": OpenAI, "anthropic": Anthropic}
+# Settings that decide an answer, beside what is read; the others are about its delivery.
+_DECISIVE = ("kind", "model", "temperature", "answer", "max_tokens")
+# So many failures in a row are no accident: the rest would only fail as well.
+MAX_FAILURES_IN_A_ROW = 20
+# Seconds between two progress lines in a log.
+_PROGRESS_SECONDS = 10.0
+# What the models' own vocabularies delimit turns with; which one a provider uses is not known.
+_SPECIAL_TOKEN = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?think>"
+)
+
+
+def judge_pairs(
+    judge: dict[str, Any], rubric: str, pairs: pl.DataFrame, cache: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Label each pair by an API's answer; see :mod:`refusal_stability.judging`.
+
+    A verdict is in ``cache`` as soon as it arrived, and is taken from there ever after. Only
+    failures after all retries, which cost nothing, are asked again in the next run.
+
+    Raises:
+        ProviderError: the key, the model or a setting is refused, or nothing answers.
+    """
+    limit = RateLimit(judge.get("requests_per_minute"))
+    store = VerdictStore(cache)
+    settings = {"endpoint": endpoint(judge)} | {key: judge[key] for key in _DECISIVE}
+    keys, missing = [], {}
+    for prompt, response in pairs.select("prompt", "response").iter_rows():
+        tokens = set(_SPECIAL_TOKEN.findall(f"{prompt}\n{response}"))
+        message = judge_message(rubric, prompt, response, tokens)
+        keys.append(verdict_key(settings, message))
+        if not store.get(keys[-1]):
+            missing[keys[-1]] = message
+    failures = {}
+    with closing(_PROVIDERS[judge["kind"]](judge, limit)) as provider:
+        if missing:
+            _try_out(judge, provider, judge_message(rubric, "Say hello.", "Hello."))
+            failures = _ask_all(judge, provider, missing, store)
+    entries = [store.get(key) or failures[key] for key in keys]
+    facts = {
+        "engine": provider.sdk,
+        "endpoint": endpoint(judge),
+        "answered_by": dict(Counter(entry["model"] for entry in entries if "model" in entry)),
+        "asked": len(missing),
+        "taken_from_an_earlier_attempt": len(keys) - len(missing),
+        "failed": len(failures),
+        "input_tokens": sum(entry.get("input_tokens", 0) for entry in entries),
+        "output_tokens": sum(entry.get("output_tokens", 0) for entry in entries),
+    }
+    return [{"label": entry["label"], "reason": entry["reason"]} for entry in entries], facts
+
+
+def read_verdict(answer: Answer, max_tokens: int) -> tuple[str, str | None]:
+    """Return the label of a provider's answer, and why it is not valid."""
+    match answer.ending:
+        case "refusal":
+            return JUDGE_REFUSED, "the provider refused to answer"
+        case "length":
+            return UNKNOWN, f"the answer was cut off after {max_tokens} tokens"
+        case "stop":
+            return read_answer(answer.text)
+    return UNKNOWN, f"the answer ended with {answer.ending}"
+
+
+def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:
+    """Ask about a harmless reply first: what is wrong with the settings costs nothing more."""
+    try:
+        answer = provider.ask(message)
+    except FailedRequestError as error:
+        raise ProviderError(
+            f"{judge['name']}: the first request to {endpoint(judge)} failed: {error}. Hint: "
+            "HTTP 400 may be a model that takes no temperature (write temperature: null) or no "
+            "structured output (answer: free_text); else look at base_url"
+        ) from error
+    if answer.ending == "length":
+        raise ProviderError(
+            f"{judge['name']}: {judge['model']} needs more than {judge['max_tokens']} tokens for "
+            "an answer. Hint: raise max_tokens; a model that reasons spends them on that, too"
+        )
+
+
+def _ask_all(
+    judge: dict[str, Any], provider: Provider, messages: dict[str, str], store: VerdictStore
+) -> dict[str, dict[str, Any]]:
+    """Ask every message and store its verdict; return {key: entry} of those that failed."""
+
+    def ask(key: str) -> str | None:
+        try:
+            answer = provider.ask(messages[key])
+        except FailedRequestError as error:
+            return str(error)
+        label, reason = read_verdict(answer, judge["max_tokens"])
+        store.add(
+            key,
+            {
+                "label": label,
+                "reason": reason,
+                "model": answer.model,
+                "input_tokens": answer.input_tokens,
+                "output_tokens": answer.output_tokens,
+            },
+        )
+        return None
+
+    failures: dict[str, dict[str, Any]] = {}
+    in_a_row, said = 0, time.monotonic()
+    pool = ThreadPoolExecutor(judge["max_concurrency"])
+    try:
+        asked = {pool.submit(ask, key): key for key in messages}
+        for done, future in enumerate(as_completed(asked), start=1):
+            reason = future.result()
+            in_a_row = in_a_row + 1 if reason else 0
+            if reason:
+                failures[asked[future]] = {"label": ERROR, "reason": reason}
+            if in_a_row == MAX_FAILURES_IN_A_ROW:
+                raise ProviderError(
+                    f"{judge['name']}: {in_a_row} requests in a row failed, the last one: "
+                    f"{reason}. Hint: run again when {endpoint(judge)} answers; verdicts that "
+                    "were paid for are kept"
+                )
+            if time.monotonic() - said > _PROGRESS_SECONDS or done == len(asked):
+                said = time.monotonic()
+                print(f"Asked: {done}/{len(asked)}, failed: {len(failures)}", file=sys.stderr)
+    finally:
+        # What is under way is paid for: let it arrive.
+        pool.shutdown(wait=True, cancel_futures=True)
+    return failures

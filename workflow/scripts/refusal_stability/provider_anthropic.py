@@ -1,0 +1,57 @@
+"""Anthropic's models, through the Messages API."""
+
+from typing import Any
+
+from refusal_stability.providers import (
+    ANSWER_SCHEMA,
+    Answer,
+    client_settings,
+    failed,
+    sdk_name,
+)
+from refusal_stability.rate_limit import RateLimit
+
+_ENDINGS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
+
+
+class Anthropic:
+    """A model behind the Messages API."""
+
+    def __init__(self, judge: dict[str, Any], limit: RateLimit) -> None:
+        """Raises ProviderError if the key's environment variable is not set."""
+        import anthropic
+
+        self._sdk, self._judge = anthropic, judge
+        self.sdk = sdk_name(anthropic)
+        self._client = anthropic.Anthropic(**client_settings(judge, limit, anthropic))
+        self._request: dict[str, Any] = {
+            "model": judge["model"],
+            "max_tokens": judge["max_tokens"],
+        }
+        if judge["temperature"] is not None:
+            # The SDK has no name for it any more; models of its time still take it.
+            self._request["extra_body"] = {"temperature": judge["temperature"]}
+        if judge["answer"] == "constrained":
+            format_ = {"type": "json_schema", "schema": ANSWER_SCHEMA}
+            self._request["output_config"] = {"format": format_}
+
+    def ask(self, message: str) -> Answer:
+        """See :class:`~refusal_stability.providers.Provider`."""
+        try:
+            reply = self._client.messages.create(
+                messages=[{"role": "user", "content": message}], **self._request
+            )
+        except self._sdk.AnthropicError as error:
+            raise failed(self._judge, self._sdk, error) from error
+        return Answer(
+            text="".join(block.text for block in reply.content if block.type == "text"),
+            # "refusal" is Anthropic's word too.
+            ending=_ENDINGS.get(reply.stop_reason, str(reply.stop_reason)),
+            model=reply.model,
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
