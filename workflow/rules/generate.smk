@@ -15,6 +15,10 @@ rule generate:
         "../../envs/generate.yaml"
     resources:
         gpu=lambda wildcards: MODELS[wildcards.model]["gpus"],
+        # On Slurm: one process on one node has all of them. The default is a task a GPU,
+        # each with all the cores, on any nodes.
+        nodes=1,
+        tasks_per_gpu=0,
     params:
         model=lambda wildcards: settings(MODELS[wildcards.model]),
         version=versions.GENERATION,
