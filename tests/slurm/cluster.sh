@@ -165,14 +165,15 @@ CONF
 
 stop() {
     local name pid tries
-    command -v scancel > /dev/null && timeout 10 scancel --user root 2> /dev/null || true
-    # Steps end before the daemon that watches them, the database after those that write to it.
+    if [[ -s $folder/slurmctld.pid ]]; then timeout 10 scancel --user root || true; fi
+    # The database ends after those that write to it.
     for name in slurmd slurmctld slurmdbd mariadbd munged; do
         [[ -s $folder/$name.pid ]] || continue
         pid=$(< "$folder/$name.pid")
         kill "$pid" 2> /dev/null || continue
         for ((tries = 0; tries < 100; tries++)); do
-            kill -0 "$pid" 2> /dev/null || break
+            # Gone, or ended and only not yet collected.
+            grep -qs '^State:.[^Z]' "/proc/$pid/status" || break
             sleep 0.1
         done
         kill -9 "$pid" 2> /dev/null || true
