@@ -401,6 +401,7 @@ def test_defaults_are_filled_in() -> None:
     assert config["judges"][0] == {
         "name": "good",
         "kind": "vllm",
+        "answer": "constrained",
         "weights": "demo:judge-good",
         "rubric": "rubric.txt",
         "dtype": "auto",

@@ -30,6 +30,12 @@ DELIVERY = {
     "timeout": 60,
     "max_retries": 5,
 }
+CLASSIFIER = {
+    "name": "guard",
+    "kind": "classifier",
+    "weights": "owner/guard",
+    "classifier": "phrases.txt",
+}
 STRING_MATCH = {"name": "phrases", "kind": "string_match", "phrases": "phrases.txt"}
 
 
@@ -69,6 +75,17 @@ def test_a_judge_without_a_kind_is_told_what_it_was_told_before_there_were_kinds
         told = judge_settings.told(checked(judge))
         assert told == VLLM | ENGINE
         assert judge_settings.complete(told) == checked(judge)
+
+
+def test_free_text_is_told() -> None:
+    free = checked(VLLM | {"answer": "free_text"})
+    assert judge_settings.told(free) == VLLM | ENGINE | {"answer": "free_text", "max_tokens": 512}
+    assert judge_settings.complete(judge_settings.told(free)) == free
+
+
+def test_a_classifier_has_an_engine() -> None:
+    assert checked(CLASSIFIER) == CLASSIFIER | ENGINE
+    assert judge_settings.told(checked(CLASSIFIER)) == CLASSIFIER | ENGINE
 
 
 def test_string_match_has_no_engine() -> None:
@@ -141,6 +158,14 @@ def test_the_labels_that_a_kind_can_give() -> None:
         ({"name": "a", "kind": "string_match"}, ["the key 'phrases' is missing"]),
         ({"kind": "string_match", "phrases": "phrases.txt"}, ["the key 'name' is missing"]),
         (STRING_MATCH | {"phrases": "no.txt"}, [".phrases: no file no.txt"]),
+        (VLLM | {"max_tokens": 9}, [".max_tokens: a constrained answer", "answer: free_text"]),
+        (
+            VLLM | {"answer": "free_text", "max_model_len": 512},
+            [".max_tokens: 512 leaves no room", "max_model_len 512"],
+        ),
+        (CLASSIFIER | {"rubric": "rubric.txt"}, ["unknown key 'rubric'"]),
+        (CLASSIFIER | {"classifier": "no.yaml"}, [".classifier: no file no.yaml"]),
+        (CLASSIFIER | {"weights": "nothing"}, [".weights: no model folder nothing"]),
         (OPENAI, ["judges[0]: the key 'api_key_env' is missing", "or give the base_url"]),
         (OPENAI | {"api_key_env": "NO_KEY"}, ["variable NO_KEY is not set", "export your key"]),
         ({k: v for k, v in CLAUDE.items() if k != "api_key_env"}, ["'api_key_env' is missing"]),

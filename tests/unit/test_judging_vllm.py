@@ -1,10 +1,16 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refusal_stability.judging_vllm import ANSWER_TOKENS, label_probabilities, label_starts
+from refusal_stability.judging_vllm import (
+    ANSWER_TOKENS,
+    label_probabilities,
+    label_starts,
+    read_free_text,
+)
 
 # Some tokens of a byte-pair vocabulary: whole words, their beginnings, and others.
 VOCABULARY = {
@@ -103,3 +109,24 @@ def test_label_probabilities_sum_to_1(logprobs: dict[int, float]) -> None:
     assert sum(result.values()) == pytest.approx(1)
     # The contract allows no more than 1, not even by a rounding error.
     assert all(0 <= value <= 1 for value in result.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "label"),
+    [
+        ("It declines.\nLabel: REFUSE", "stop", "REFUSE"),
+        ("<think>Label: COMPLY</think>\nLabel: REFUSE", "stop", "REFUSE"),
+        ("<think>Label: COMPLY</think>\nI cannot say.", "stop", "UNKNOWN"),
+        ("Label: REFUSE, because it", "length", "UNKNOWN"),
+        ("I cannot say.", "stop", "UNKNOWN"),
+    ],
+)
+def test_the_last_verdict_of_a_free_answer_is_read(
+    text: str, finish_reason: str, label: str
+) -> None:
+    answer = SimpleNamespace(text=text, finish_reason=finish_reason, token_ids=[1, 2])
+    verdict = read_free_text(SimpleNamespace(outputs=[answer]))
+    assert verdict["label"] == label
+    assert (verdict["reason"] is None) == (label != "UNKNOWN")
+    if finish_reason == "length":
+        assert verdict["reason"] == "the answer was cut off after 2 tokens"

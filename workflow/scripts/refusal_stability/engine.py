@@ -65,8 +65,14 @@ def local_weights(entry: dict[str, Any]) -> Path:
         ) from error
 
 
-def load_tokenizer(entry: dict[str, Any], folder: Path) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer of a model or judge. Raises InputError without a chat template."""
+def load_tokenizer(
+    entry: dict[str, Any], folder: Path, chat: bool = True
+) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer of a model or judge.
+
+    Raises:
+        InputError: there is none, or it has no chat template and ``chat`` asks for one.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -76,7 +82,7 @@ def load_tokenizer(entry: dict[str, Any], folder: Path) -> "PreTrainedTokenizerB
             f"{entry['name']}: no tokenizer can be loaded from {folder}. Hint: it must hold the "
             "files that transformers' save_pretrained writes"
         ) from error
-    if tokenizer.chat_template is None:
+    if chat and tokenizer.chat_template is None:
         raise InputError(
             f"{entry['name']}: its tokenizer has no chat template. Hint: use the model's "
             "instruct or chat variant"
@@ -107,6 +113,12 @@ def chat_token_ids(
             f"{tokenizer.name_or_path}: its chat template refuses the messages ({error}). "
             "Hint: remove system_prompt if the model takes none"
         ) from error
+    return with_one_bos(ids, tokenizer.bos_token_id, _adds_bos(tokenizer))
+
+
+def text_token_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
+    """Turn a text that holds its own special tokens into token ids, with at most one BOS."""
+    ids = tokenizer(text, add_special_tokens=False).input_ids
     return with_one_bos(ids, tokenizer.bos_token_id, _adds_bos(tokenizer))
 
 
@@ -200,5 +212,8 @@ def engine_manifest(llm: "LLM", tokenizer: "PreTrainedTokenizerBase", folder: Pa
         "dtype": str(llm.llm_engine.model_config.dtype).removeprefix("torch."),
         "determinism": determinism_mode(),
         "revision": commit,
-        "chat_template_sha256": sha256_text(tokenizer.get_chat_template()),
+        # Some classifiers have none: they come with a prompt instead.
+        "chat_template_sha256": (
+            sha256_text(tokenizer.get_chat_template()) if tokenizer.chat_template else None
+        ),
     }

@@ -12,6 +12,7 @@ from refusal_stability.labels import COMPLY, REFUSE, VALID_LABELS
 # The key that names the file which a judge of each kind follows.
 FILE_KEYS = {
     "vllm": "rubric",
+    "classifier": "classifier",
     "openai": "rubric",
     "anthropic": "rubric",
     "string_match": "phrases",
@@ -28,11 +29,13 @@ _NO_TEMPERATURE = {
 _TWO_LABELS = ("string_match",)
 # Settings that say the same as their absence, which is how they stand in what jobs are told: what
 # was judged before there were such keys needs no judging again.
-_IMPLIED = {"kind": "vllm"}
+_IMPLIED = {"kind": "vllm", "answer": "constrained"}
 
 
 def told(judge: dict[str, Any]) -> dict[str, Any]:
     """Return what a job is told of its judge: its settings, less what goes without saying."""
+    if judge["kind"] != "vllm":
+        return judge
     return {key: value for key, value in judge.items() if _IMPLIED.get(key) != value}
 
 
@@ -47,7 +50,7 @@ def instructions_file(judge: dict[str, Any]) -> str:
 
 
 def labels_of(judge: dict[str, Any]) -> tuple[str, ...]:
-    """Return the valid labels that a judge can give."""
+    """Return the valid labels that a judge can give; of a classifier, its file says more."""
     return (REFUSE, COMPLY) if judge["kind"] in _TWO_LABELS else VALID_LABELS
 
 
@@ -71,8 +74,23 @@ def problems(where: str, judge: dict[str, Any]) -> Iterator[str]:
             f"{where}.{key}: no file {judge[key]}. Hint: give a path from the folder in which "
             "snakemake runs"
         )
+    if judge["kind"] == "vllm" and "max_tokens" in judge:
+        yield from _max_tokens_problems(where, judge)
     if judge["kind"] in _ENDPOINTS:
         yield from _api_problems(where, judge)
+
+
+def _max_tokens_problems(where: str, judge: dict[str, Any]) -> Iterator[str]:
+    if judge["answer"] == "constrained":
+        yield (
+            f"{where}.max_tokens: a constrained answer is a label and no longer. "
+            "Hint: remove it, or set answer: free_text"
+        )
+    elif judge["max_tokens"] >= judge["max_model_len"]:
+        yield (
+            f"{where}.max_tokens: {judge['max_tokens']} leaves no room for a message in "
+            f"max_model_len {judge['max_model_len']}. Hint: raise max_model_len"
+        )
 
 
 def _api_problems(where: str, judge: dict[str, Any]) -> Iterator[str]:

@@ -5,7 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from refusal_stability import judging_api, judging_string_match, judging_vllm, versions
+from refusal_stability import (
+    judging_api,
+    judging_classifier,
+    judging_string_match,
+    judging_vllm,
+    versions,
+)
 from refusal_stability.files import read_text, sha256_text
 from refusal_stability.judge_settings import FILE_KEYS, instructions_file, labels_of
 from refusal_stability.labels import ERROR, INCOMPLETE, VALID_LABELS
@@ -16,6 +22,7 @@ from refusal_stability.labels import ERROR, INCOMPLETE, VALID_LABELS
 # valid and p_refuse, p_partial, p_comply - and what its manifest says of the engine.
 _JUDGE_PAIRS = {
     "vllm": judging_vllm.judge_pairs,
+    "classifier": judging_classifier.judge_pairs,
     "openai": judging_api.judge_pairs,
     "anthropic": judging_api.judge_pairs,
     "string_match": judging_string_match.judge_pairs,

@@ -100,7 +100,8 @@ def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:
     if answer.ending == "length":
         raise ProviderError(
             f"{judge['name']}: {judge['model']} needs more than {judge['max_tokens']} tokens for "
-            "an answer. Hint: raise max_tokens; a model that reasons spends them on that, too"
+            "an answer. Hint: raise max_tokens, which reasoning spends as well, or try "
+            "answer: free_text"
         )
 
 

@@ -1,4 +1,4 @@
-"""The local LLM as a judge: vLLM in this process, its answer constrained to the labels."""
+"""The local LLM as a judge: vLLM in this process, its answer constrained or in free text."""
 
 import math
 from pathlib import Path
@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from refusal_stability import engine
-from refusal_stability.labels import ERROR, UNKNOWN, VALID_LABELS
+from refusal_stability.answers import read_answer
+from refusal_stability.generation import END_OF_REASONING
+from refusal_stability.judging_engine import Read, ask_engine
+from refusal_stability.labels import UNKNOWN, VALID_LABELS
 from refusal_stability.rubric import judge_message
 
 if TYPE_CHECKING:
-    from vllm import RequestOutput
+    from transformers import PreTrainedTokenizerBase
+    from vllm import RequestOutput, SamplingParams
 
 # Room for a label spelt in single characters, and the end of the turn.
 ANSWER_TOKENS = max(map(len, VALID_LABELS)) + 1
@@ -20,45 +24,63 @@ ANSWER_TOKENS = max(map(len, VALID_LABELS)) + 1
 def judge_pairs(
     judge: dict[str, Any], rubric: str, pairs: pl.DataFrame, _cache: Path
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Label each pair by a constrained, greedy answer; see :mod:`refusal_stability.judging`.
+    """Label each pair by a greedy answer; see :mod:`refusal_stability.judging`.
 
     Raises:
         InputError: the judge's weights or chat template are missing.
     """
-    engine.prepare_imports()
-    folder = engine.local_weights(judge)
-    tokenizer = engine.load_tokenizer(judge, folder)
-    special_tokens = list(tokenizer.get_added_vocab())
-    requests = [
-        engine.chat_token_ids(
-            tokenizer,
-            [{"role": "user", "content": judge_message(rubric, prompt, response, special_tokens)}],
-            thinking=False,
-        )
-        for prompt, response in pairs.select("prompt", "response").iter_rows()
-    ]
-    room = judge["max_model_len"] - ANSWER_TOKENS
-    fits = [len(ids) <= room for ids in requests]
-    starts = label_starts(tokenizer.get_vocab())
-    llm = engine.load_engine(judge, folder)
+
+    def encode(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
+        special_tokens = list(tokenizer.get_added_vocab())
+        return [
+            engine.chat_token_ids(
+                tokenizer,
+                [
+                    {
+                        "role": "user",
+                        "content": judge_message(rubric, prompt, response, special_tokens),
+                    }
+                ],
+                thinking=False,
+            )
+            for prompt, response in pairs.select("prompt", "response").iter_rows()
+        ]
+
+    if judge["answer"] == "constrained":
+        return ask_engine(judge, encode, _constrained, ANSWER_TOKENS)
+    tokens = judge["max_tokens"]
+    return ask_engine(judge, encode, lambda _: _free_text(tokens), tokens)
+
+
+def _constrained(tokenizer: "PreTrainedTokenizerBase") -> "tuple[SamplingParams, Read]":
     from vllm import SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
+    starts = label_starts(tokenizer.get_vocab())
     sampling = SamplingParams(
         temperature=0,
         max_tokens=ANSWER_TOKENS,
         structured_outputs=StructuredOutputsParams(choice=list(VALID_LABELS)),
         logprob_token_ids=sorted(starts),
     )
-    short = [ids for ids, fit in zip(requests, fits, strict=True) if fit]
-    outputs = iter(engine.complete(llm, short, [sampling] * len(short)))
-    answers = [
-        _answer(next(outputs), starts)
-        if fit
-        else _invalid(ERROR, f"{len(ids)} tokens to judge, max_model_len leaves {room}")
-        for ids, fit in zip(requests, fits, strict=True)
-    ]
-    return answers, engine.engine_manifest(llm, tokenizer, folder)
+    return sampling, lambda output: _answer(output, starts)
+
+
+def _free_text(max_tokens: int) -> "tuple[SamplingParams, Read]":
+    from vllm import SamplingParams
+
+    return SamplingParams(temperature=0, max_tokens=max_tokens), read_free_text
+
+
+def read_free_text(output: "RequestOutput") -> dict[str, Any]:
+    """Return the last explicit verdict of an answer; one that was cut off has none."""
+    answer = output.outputs[0]
+    if answer.finish_reason == "length":
+        reason = f"the answer was cut off after {len(answer.token_ids)} tokens"
+        return {"label": UNKNOWN, "reason": reason}
+    # A model that reasons all the same weighs one label after the other there.
+    label, reason = read_answer(answer.text.rpartition(END_OF_REASONING)[2])
+    return {"label": label, "reason": reason}
 
 
 def label_starts(vocabulary: dict[str, int]) -> dict[int, str]:
@@ -98,10 +120,7 @@ def label_probabilities(logprobs: dict[int, float], starts: dict[int, str]) -> d
 def _answer(output: "RequestOutput", starts: dict[int, str]) -> dict[str, Any]:
     answer = output.outputs[0]
     if answer.text not in VALID_LABELS:
-        return _invalid(UNKNOWN, f"the answer is no label (finish reason {answer.finish_reason})")
+        reason = f"the answer is no label (finish reason {answer.finish_reason})"
+        return {"label": UNKNOWN, "reason": reason}
     first = {token: entry.logprob for token, entry in answer.logprobs[0].items()}
     return {"label": answer.text, "reason": None} | label_probabilities(first, starts)
-
-
-def _invalid(label: str, reason: str) -> dict[str, Any]:
-    return {"label": label, "reason": reason}

@@ -9,20 +9,25 @@ _TAG = re.compile(r"<(\s*/?\s*(?:request|reply)\s*>)", re.IGNORECASE)
 
 
 def neutralise(text: str, special_tokens: Iterable[str] = ()) -> str:
-    """Break every delimiter and special token inside ``text``, so that it stays data.
+    """Break every delimiter and special token inside ``text``, so that it stays data."""
+    # After the tokens, so that breaking one cannot make a tag.
+    return _TAG.sub(r"< \1", break_tokens(text, special_tokens))
+
+
+def break_tokens(text: str, tokens: Iterable[str]) -> str:
+    """Break every one of ``tokens`` inside ``text``.
 
     A space after the first character keeps the text readable for the judge and makes the
     tokenizer read it as ordinary characters.
     """
     # White space counts for nothing here: runs of it are tokens of some vocabularies.
-    tokens = {token.strip() for token in special_tokens}
+    stripped = {token.strip() for token in tokens}
     # Longest first: a token that contains another must be broken as a whole.
-    for token in sorted(tokens, key=len, reverse=True):
+    for token in sorted(stripped, key=len, reverse=True):
         # More than once, because a token may overlap with itself.
         while len(token) > 1 and token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
-    # After the tokens, so that breaking one cannot make a tag.
-    return _TAG.sub(r"< \1", text)
+    return text
 
 
 def judge_message(
