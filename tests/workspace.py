@@ -45,8 +45,9 @@ class Workspace:
         return self.call(str(Path(sys.executable).parent / "snakemake"), *arguments)
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
-        # What pytest sets for itself is not for the jobs.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        # What pytest and `make test` set for themselves is not for the jobs.
+        own = ("PYTEST", "MAKE", "MFLAGS")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
