@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # A Slurm cluster on this machine, for tests: one node, pretended GPUs, real daemons.
 #
-#   tests/slurm/cluster.sh install         # apt-get: Slurm, munge and a database for accounting
-#   tests/slurm/cluster.sh start FOLDER    # all that it writes is in FOLDER and /etc/slurm
+#   tests/slurm/cluster.sh install    # apt-get: Slurm, munge and a database for accounting
+#   tests/slurm/cluster.sh start FOLDER [without-accounting]
 #   tests/slurm/cluster.sh stop FOLDER
 #
-# Debian or Ubuntu, as root, on a machine that has no Slurm of its own. Memory, cores and GPUs are
-# promised, not there: jobs get what the machine has. Limits of memory are not enforced; those of
-# time are.
+# Debian or Ubuntu, as root, on a machine that has no Slurm of its own: elsewhere it ends with
+# status 77. All that it writes is in FOLDER and /etc/slurm. A cluster that somebody forgot to stop
+# is stopped by the next start. Memory, cores and GPUs are promised, not there: jobs get what the
+# machine has. Limits of memory are not enforced; those of time are.
 set -euo pipefail
 
 MARK="# of refusal-stability's tests/slurm/cluster.sh"
@@ -16,14 +17,12 @@ PROGRAMS=(munged mariadbd mariadb-install-db mariadb slurmdbd slurmctld slurmd s
 GPUS=4
 
 die() { echo "error: $*" >&2; exit 1; }
+cannot() { echo "error: $*" >&2; exit 77; }
 
 check() {
-    [[ $(id -u) == 0 ]] || die "must be root, to install and start Slurm"
+    [[ $(id -u) == 0 ]] || cannot "must be root, to install and start Slurm"
     if [[ -e /etc/slurm/slurm.conf ]] && ! grep -qxF "$MARK" /etc/slurm/slurm.conf; then
-        die "this machine has a Slurm of its own: /etc/slurm/slurm.conf"
-    fi
-    if cat /proc/[0-9]*/comm 2> /dev/null | grep -qxE 'slurmctld|slurmd|slurmdbd'; then
-        die "another Slurm is running on this machine"
+        cannot "this machine has a Slurm of its own: /etc/slurm/slurm.conf"
     fi
 }
 
@@ -37,16 +36,15 @@ missing_programs() {
 install() {
     check
     [[ -n $(missing_programs) ]] || return 0
-    command -v apt-get > /dev/null || die "no apt-get, to install Slurm with"
+    command -v apt-get > /dev/null || cannot "no apt-get, to install Slurm with"
     export DEBIAN_FRONTEND=noninteractive
+    timeout 60 apt-get update -qq || cannot "apt-get update failed"
     # Packages must not start their services: this script starts its own.
-    local policy=/usr/sbin/policy-rc.d made=
+    local policy=/usr/sbin/policy-rc.d made= failed=
     [[ -e $policy ]] || { printf '#!/bin/sh\nexit 101\n' > $policy; chmod +x $policy; made=1; }
-    timeout 60 apt-get update -qq || die "apt-get update failed"
-    local failed=
     timeout 180 apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" > /dev/null || failed=1
     [[ -z $made ]] || rm "$policy"
-    [[ -z $failed && -z $(missing_programs) ]] || die "apt-get could not install ${PACKAGES[*]}"
+    [[ -z $failed && -z $(missing_programs) ]] || cannot "apt-get could not install ${PACKAGES[*]}"
 }
 
 free_port() {
@@ -65,15 +63,16 @@ wait_for() {
 
 start() {
     check
-    local host database
+    local forgotten host
+    forgotten=$(sed -n 's|^StateSaveLocation=\(.*\)/state$|\1|p' /etc/slurm/slurm.conf 2> /dev/null || true)
+    [[ -z $forgotten ]] || stop "$forgotten"
     host=$(hostname -s)
-    database=$(free_port)
     mkdir -p "$folder"/{munge,database,spool,state,gpu} /etc/slurm
     chmod 755 "$folder"
     local number
     for ((number = 0; number < GPUS; number++)); do : > "$folder/gpu/$number"; done
     # If a step fails, what was started before it does not stay.
-    trap 'stop > /dev/null 2>&1 || true' ERR EXIT
+    trap 'stop "$folder" > /dev/null 2>&1 || true' ERR EXIT
 
     # munge insists on folders that nobody else can write to, so on none below /tmp.
     dd if=/dev/urandom of="$folder/munge/key" bs=1024 count=1 status=none
@@ -82,6 +81,50 @@ start() {
         --pid-file="$folder/munged.pid" --seed-file="$folder/munge/seed" \
         --log-file="$folder/munged.log"
 
+    cat > /etc/slurm/slurm.conf << CONF
+$MARK
+ClusterName=test
+SlurmctldHost=$host(127.0.0.1)
+SlurmUser=root
+SlurmctldPort=$(free_port)
+SlurmdPort=$(free_port)
+AuthType=auth/munge
+AuthInfo=socket=$folder/munge/socket
+CredType=cred/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=bf_interval=2,sched_interval=5
+SlurmdParameters=config_overrides
+GresTypes=gpu
+JobAcctGatherType=jobacct_gather/none
+StateSaveLocation=$folder/state
+SlurmdSpoolDir=$folder/spool
+SlurmctldPidFile=$folder/slurmctld.pid
+SlurmdPidFile=$folder/slurmd.pid
+SlurmctldLogFile=$folder/slurmctld.log
+SlurmdLogFile=$folder/slurmd.log
+NodeName=$host NodeAddr=127.0.0.1 CPUs=32 RealMemory=1000000 Gres=gpu:$GPUS State=UNKNOWN
+PartitionName=cpu Nodes=$host Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=$host MaxTime=INFINITE State=UP
+CONF
+    printf '%s\nName=gpu File=%s/gpu/[0-%d]\n' "$MARK" "$folder" $((GPUS - 1)) > /etc/slurm/gres.conf
+
+    [[ $accounting == without-accounting ]] || start_accounting
+    slurmctld -c
+    wait_for "slurmctld" scontrol ping
+    slurmd -c
+    wait_for "slurmd" sh -c '[ "$(sinfo --noheader --format %t --partition gpu)" = idle ]'
+    trap - ERR EXIT
+}
+
+# A database, Slurm's daemon before it, and an account for the user.
+start_accounting() {
+    local database
+    database=$(free_port)
     mariadb-install-db --no-defaults --user=root --datadir="$folder/database" \
         --auth-root-authentication-method=normal --skip-test-db > "$folder/database.log" 2>&1
     mariadbd --no-defaults --user=root --datadir="$folder/database" --port="$database" \
@@ -110,25 +153,7 @@ PidFile=$folder/slurmdbd.pid
 LogFile=$folder/slurmdbd.log
 CONF
     chmod 600 /etc/slurm/slurmdbd.conf
-    cat > /etc/slurm/slurm.conf << CONF
-$MARK
-ClusterName=test
-SlurmctldHost=$host(127.0.0.1)
-SlurmUser=root
-SlurmctldPort=$(free_port)
-SlurmdPort=$(free_port)
-AuthType=auth/munge
-AuthInfo=socket=$folder/munge/socket
-CredType=cred/munge
-MpiDefault=none
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-ReturnToService=2
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerParameters=bf_interval=2,sched_interval=5
-SlurmdParameters=config_overrides
-GresTypes=gpu
+    cat >> /etc/slurm/slurm.conf << CONF
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
 AccountingStoragePort=$(sed -n 's/DbdPort=//p' /etc/slurm/slurmdbd.conf)
@@ -136,19 +161,7 @@ AccountingStoragePass=$folder/munge/socket
 AccountingStorageTRES=gres/gpu
 # A job with an account that nobody has is refused, as at most sites.
 AccountingStorageEnforce=associations
-JobAcctGatherType=jobacct_gather/none
-StateSaveLocation=$folder/state
-SlurmdSpoolDir=$folder/spool
-SlurmctldPidFile=$folder/slurmctld.pid
-SlurmdPidFile=$folder/slurmd.pid
-SlurmctldLogFile=$folder/slurmctld.log
-SlurmdLogFile=$folder/slurmd.log
-NodeName=$host NodeAddr=127.0.0.1 CPUs=32 RealMemory=1000000 Gres=gpu:$GPUS State=UNKNOWN
-PartitionName=cpu Nodes=$host Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes=$host MaxTime=INFINITE State=UP
 CONF
-    printf '%s\nName=gpu File=%s/gpu/[0-%d]\n' "$MARK" "$folder" $((GPUS - 1)) > /etc/slurm/gres.conf
-
     slurmdbd
     wait_for "slurmdbd" sacctmgr --noheader list cluster
     {
@@ -156,20 +169,17 @@ CONF
         sacctmgr --immediate add account study
         sacctmgr --immediate add user root account=study
     } > "$folder/accounts.log"
-    slurmctld -c
-    wait_for "slurmctld" scontrol ping
-    slurmd -c
-    wait_for "slurmd" sh -c '[ "$(sinfo --noheader --format %t --partition gpu)" = idle ]'
-    trap - ERR EXIT
 }
 
 stop() {
-    local name pid tries
+    local folder=$1 name pid tries
     if [[ -s $folder/slurmctld.pid ]]; then timeout 10 scancel --user root || true; fi
     # The database ends after those that write to it.
     for name in slurmd slurmctld slurmdbd mariadbd munged; do
         [[ -s $folder/$name.pid ]] || continue
         pid=$(< "$folder/$name.pid")
+        # After a restart of the machine the number may be another program's.
+        grep -qsx "$name" "/proc/$pid/comm" || continue
         kill "$pid" 2> /dev/null || continue
         for ((tries = 0; tries < 100; tries++)); do
             # Gone, or ended and only not yet collected.
@@ -186,7 +196,7 @@ stop() {
 
 case "${1-} $#" in
     "install 1") install ;;
-    "start 2") folder=$(realpath -m "$2"); start ;;
-    "stop 2") folder=$(realpath -m "$2"); stop ;;
-    *) die "usage: cluster.sh install | start FOLDER | stop FOLDER" ;;
+    "start 2" | "start 3") folder=$(realpath -m "$2") accounting=${3-}; start ;;
+    "stop 2") stop "$(realpath -m "$2")" ;;
+    *) die "usage: cluster.sh install | start FOLDER [without-accounting] | stop FOLDER" ;;
 esac

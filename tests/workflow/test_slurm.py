@@ -50,16 +50,23 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     subprocess.run([CLUSTER, "stop", folder], check=True)
 
 
-def fill_in_profile(workspace: Workspace) -> None:
-    """Set account and partitions as docs/cluster.md says: by removing the comment signs."""
-    path = workspace.folder / "profiles/slurm/config.yaml"
-    text = path.read_text(encoding="utf-8").replace("my-account", "study")
+def fill_in_profile(workspace: Workspace, *, engines_get_a_gpu: bool) -> None:
+    """Set account and partitions as docs/cluster.md says: by removing the comment signs.
+
+    The demo's models and judges ask for no GPU, as vLLM's CPU build has none: the profile can give
+    a rule one.
+    """
+    text = (REPOSITORY / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
+    text = text.replace("my-account", "study")
     text, lines = re.subn(r"# (slurm_(account|partition):)", r"\1", text)
     assert lines == 4
     text = text.replace("# precommand: ", "precommand: ").replace(
         ". /etc/profile.d/modules.sh && module load cuda", "export OMP_WAIT_POLICY=passive"
     )
-    path.write_text(text, encoding="utf-8")
+    if engines_get_a_gpu:
+        text, lines = re.subn(r"^  (generate|judge):$", r"  \1:\n    gpu: 1", text, flags=re.M)
+        assert lines == 2
+    (workspace.folder / "profiles/slurm/config.yaml").write_text(text, encoding="utf-8")
 
 
 def command(program: str, *arguments: str) -> str:
@@ -109,21 +116,15 @@ def on_slurm(
     finished: Workspace,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Workspace, str]:
-    """The demo with a GPU a model, one model of it run on Slurm, and what that printed.
-
-    vLLM's CPU build runs `gpus: 1` as it runs `gpus: 0`, so the request for a GPU comes from where
-    that of a real model comes from. The demo's weights are trained by then.
-    """
+    """One model of the demo run on Slurm, and what that printed; its weights are trained."""
     workspace = copy_repository(tmp_path_factory.mktemp("on_slurm"))
     shutil.copytree(finished.run / "demo_models", workspace.run / "demo_models")
     config = finished.read_config()
     config["models"] = config["models"][:1]
     config["judges"] = config["judges"][:1]
     config["temperatures"] = [1.0]
-    for entry in config["models"] + config["judges"]:
-        entry["gpus"] = 1
     workspace.write_config(config)
-    fill_in_profile(workspace)
+    fill_in_profile(workspace, engines_get_a_gpu=True)
     return workspace, run_on_slurm(workspace, "all_verdicts")
 
 
@@ -170,7 +171,7 @@ def test_an_added_model_submits_only_its_own_jobs_and_its_cells_as_one_array(
 ) -> None:
     workspace, _ = on_slurm
     config = workspace.read_config()
-    config["models"].append(finished.read_config()["models"][1] | {"gpus": 1})
+    config["models"].append(finished.read_config()["models"][1])
     workspace.write_config(config)
     jobs = jobs_of(run_on_slurm(workspace, "--slurm-array-jobs", "generate"))
     assert Counter(job.rule for job in jobs) == {
@@ -199,10 +200,11 @@ def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(
     config["judges"] = [config["judges"][0] | {"name": "large", "gpus": 4}]
     config["models"] = config["models"][:1]
     workspace.write_config(config)
+    fill_in_profile(workspace, engines_get_a_gpu=False)
     # The job waits, to be looked at; interrupted, snakemake takes it out of the queue.
     command("scontrol", "update", "PartitionName=gpu", "State=DOWN")
     snakemake = subprocess.Popen(
-        [SNAKEMAKE, "--profile", "slurm", "--configfile", "config/test.yaml", "all_verdicts"],
+        [SNAKEMAKE, "all_verdicts", "--profile", "slurm", "--configfile", "config/test.yaml"],
         cwd=workspace.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
