@@ -387,6 +387,7 @@ def test_defaults_are_filled_in() -> None:
     config = check(valid_config())
     assert config["models"][1] == {
         "name": "large",
+        "kind": "vllm",
         "weights": "owner/large",
         "dtype": "auto",
         "max_model_len": 4096,

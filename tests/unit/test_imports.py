@@ -25,9 +25,14 @@ for module in modules:
 @pytest.mark.parametrize(
     ("modules", "forbidden"),
     [
-        pytest.param("engine generation judging prompts", ENGINES, id="until an engine is needed"),
         pytest.param(
-            "cells config errors label_pairs live_tables names prompt_files versions",
+            "engine generation generation_api judging prompts",
+            ENGINES,
+            id="until an engine is needed",
+        ),
+        pytest.param(
+            "cells config errors label_pairs live_tables model_settings names prompt_files "
+            "versions",
             ENGINES + SCIENCE,
             id="what Snakemake's own environment reads",
         ),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from refusal_stability import judge_settings
+from refusal_stability import api_settings, judge_settings, names
 from refusal_stability.config import checked_config
 from refusal_stability.errors import ConfigError
 
@@ -99,8 +99,8 @@ def test_judges_behind_an_api_have_no_engine_and_are_told_all() -> None:
     assert checked(CLAUDE) == CLAUDE | DELIVERY
     assert judge_settings.told(checked(SERVER)) == SERVER | DELIVERY
     assert checked(SERVER | {"temperature": None})["temperature"] is None
-    assert judge_settings.endpoint(checked(SERVER)) == "http://localhost:8000/v1"
-    assert judge_settings.endpoint(checked(CLAUDE)) == "https://api.anthropic.com"
+    assert api_settings.endpoint(checked(SERVER)) == "http://localhost:8000/v1"
+    assert api_settings.endpoint(checked(CLAUDE)) == "https://api.anthropic.com"
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_a_model_that_takes_no_temperature_is_refused_when_planned(
 
 def test_the_names_of_judges_with_and_without_weights() -> None:
     judges = {"a.b": VLLM, "c": STRING_MATCH, "d": SERVER}
-    assert judge_settings.pattern(judges, with_weights=True) == r"a\.b"
-    assert judge_settings.pattern(judges, with_weights=False) == "c|d"
-    nothing = judge_settings.pattern({"c": STRING_MATCH}, with_weights=True)
+    assert names.pattern(judges, with_weights=True) == r"a\.b"
+    assert names.pattern(judges, with_weights=False) == "c|d"
+    nothing = names.pattern({"c": STRING_MATCH}, with_weights=True)
     assert not re.fullmatch(nothing, "c")
     assert not re.fullmatch(nothing, "")
 

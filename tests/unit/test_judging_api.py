@@ -139,7 +139,7 @@ def test_no_answer_in_time_is_an_error(kind: str, tmp_path: Path) -> None:
 
 
 FATAL = [
-    (401, "authentication_error", "the key is not accepted"),
+    (401, "authentication_error", "the key is not accepted; it may be wrong or expired"),
     (403, "permission_error", "the key may not use this model"),
     (404, "not_found_error", "there is no such model or endpoint; it may have been retired"),
     (429, "insufficient_quota", "the quota is used up"),

@@ -141,10 +141,14 @@ def third_party_imports(path: Path) -> set[str]:
 
 
 def test_every_environment_holds_what_its_script_imports() -> None:
-    scripts = {"judge_without_gpu": "judge", "statistics": "tables"}
+    scripts = {
+        "generate_without_gpu": "generate",
+        "judge_without_gpu": "judge",
+        "statistics": "tables",
+    }
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 10
+    assert len(environments) == 11
     for path in environments:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}

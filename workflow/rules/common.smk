@@ -11,7 +11,7 @@ import yaml
 # The package lies beside the scripts and needs no installation.
 sys.path.insert(0, "workflow/scripts")
 
-from refusal_stability import command, prompt_settings, versions
+from refusal_stability import command, model_settings, prompt_settings, versions
 from refusal_stability.cells import temperature_text
 from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder
 from refusal_stability.errors import RefusalStabilityError
@@ -47,6 +47,13 @@ try:
 except RefusalStabilityError as error:
     # One line: a raised error would show the reader this file instead of his own.
     sys.exit(f"error: {error}")
+
+# Once, and not again by every job that reads this file on its node.
+if workflow.is_main_process:
+    for warning in model_settings.self_judging(
+        config.get("models", []), config.get("judges", [])
+    ):
+        print(f"warning: {warning}", file=sys.stderr)
 
 RUN = f"results/{config['run']}"
 # Captions of the report print numbers from the tables as they are when it is written.

@@ -1,4 +1,7 @@
-# Takes: prompts and a model's weights. Makes: the replies of one cell and their manifest.
+# Takes: prompts and a model's weights, or its API. Makes: the replies of one cell and their manifest.
+from refusal_stability import model_settings, names
+
+
 rule generate:
     """Generate a model's reply to every prompt at one temperature and seed, with vLLM."""
     input:
@@ -11,6 +14,8 @@ rule generate:
         f"{RUN}/logs/generate/{{model}}/T{{temperature}}_seed{{seed}}.log",
     benchmark:
         f"{RUN}/benchmarks/generate/{{model}}/T{{temperature}}_seed{{seed}}.tsv"
+    wildcard_constraints:
+        model=names.pattern(MODELS, with_weights=True),
     conda:
         "../../envs/generate.yaml"
     resources:
@@ -20,7 +25,7 @@ rule generate:
         nodes=1,
         tasks_per_gpu=0,
     params:
-        model=lambda wildcards: settings(MODELS[wildcards.model]),
+        model=lambda wildcards: settings(model_settings.told(MODELS[wildcards.model])),
         version=versions.GENERATION,
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"
@@ -28,4 +33,21 @@ rule generate:
         "python workflow/scripts/generate.py --model {params.model:q}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
         " --prompts {input.prompts:q}"
+        f" --cache {RUN}/cache/responses/{{wildcards.model}}/T{{wildcards.temperature}}_seed{{wildcards.seed}}.jsonl"
         " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+use rule generate as generate_without_gpu with:
+    input:
+        prompts=PROMPTS,
+    wildcard_constraints:
+        model=names.pattern(MODELS, with_weights=False),
+    conda:
+        "../../envs/generate_without_gpu.yaml"
+    resources:
+        gpu=0,
+        # Limits of requests are a job's own: `--resources api=1` runs one such job at a time.
+        api=1,
+    params:
+        model=lambda wildcards: json.dumps(MODELS[wildcards.model], sort_keys=True),
+        version=versions.GENERATION,

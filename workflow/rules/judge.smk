@@ -1,5 +1,5 @@
 # Takes: all cells of a model. Makes: one judge's verdicts on them and their manifest.
-from refusal_stability import judge_settings
+from refusal_stability import judge_settings, names
 
 
 rule judge:
@@ -24,7 +24,7 @@ rule judge:
     benchmark:
         f"{RUN}/benchmarks/judge/{{judge}}/{{model}}.tsv"
     wildcard_constraints:
-        judge=judge_settings.pattern(JUDGES, with_weights=True),
+        judge=names.pattern(JUDGES, with_weights=True),
     conda:
         "../../envs/judge.yaml"
     resources:
@@ -58,11 +58,12 @@ use rule judge as judge_without_gpu with:
             JUDGES[wildcards.judge]
         ),
     wildcard_constraints:
-        judge=judge_settings.pattern(JUDGES, with_weights=False),
+        judge=names.pattern(JUDGES, with_weights=False),
     conda:
         "../../envs/judge_without_gpu.yaml"
     resources:
         gpu=0,
+        api=lambda wildcards: int("model" in JUDGES[wildcards.judge]),
     params:
         judge=lambda wildcards: json.dumps(
             judge_settings.told(JUDGES[wildcards.judge]), sort_keys=True

@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files
+from refusal_stability import command, files, generation, generation_api
 from refusal_stability.contracts import Prompts, Responses
-from refusal_stability.generation import generate_cell
 
 
 def main() -> None:
@@ -15,11 +14,21 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument(
+        "--cache", type=Path, required=True, help="replies that are not to be paid for twice"
+    )
     parser.add_argument("--output", type=Path, required=True, help="responses, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
     args = parser.parse_args()
     prompts = files.read_parquet(args.prompts, Prompts)
-    responses, manifest = generate_cell(args.model, args.temperature, args.seed, prompts)
+    if args.model.get("kind") == "openai":
+        responses, manifest = generation_api.generate_cell(
+            args.model, args.temperature, args.seed, prompts, args.cache
+        )
+    else:
+        responses, manifest = generation.generate_cell(
+            args.model, args.temperature, args.seed, prompts
+        )
     files.write_parquet(responses, args.output, Responses)
     files.write_json(manifest, args.manifest)
 

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from refusal_stability import judge_settings, prompt_settings
+from refusal_stability import judge_settings, model_settings, prompt_settings
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
 from refusal_stability.label_tables import KINDS
@@ -242,11 +242,7 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
                 yield from _path_problems(f"{kind}[{number}].weights", entry["weights"])
                 yield from _weights_problems(f"{kind}[{number}]", entry, demo_models)
     for number, model in enumerate(config["models"]):
-        if model["max_tokens"] >= model["max_model_len"]:
-            yield (
-                f"models[{number}].max_tokens: {model['max_tokens']} leaves no room for a prompt "
-                f"in max_model_len {model['max_model_len']}. Hint: raise max_model_len"
-            )
+        yield from model_settings.problems(f"models[{number}]", model, config["temperatures"])
     for number, judge in enumerate(config["judges"]):
         key = judge_settings.FILE_KEYS[judge["kind"]]
         yield from _path_problems(f"judges[{number}].{key}", judge[key])

@@ -30,16 +30,20 @@ class PromptInfo(dy.Schema):
 
 
 class Responses(dy.Schema):
-    """One row a prompt: the replies of one cell."""
+    """One row a prompt: the replies of one cell.
+
+    A request to an API that failed has the finish_reason "error", no text and no tokens.
+    ``reasoning`` is null without reasoning, and empty where a provider does not show it.
+    """
 
     prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
     temperature = dy.Float64(min=0)
     seed = dy.Int64()
     response = dy.String()
     reasoning = dy.String(nullable=True)
-    finish_reason = dy.Enum(["stop", "length", "abort", "error"])
-    prompt_tokens = dy.Int64(min=1)
-    response_tokens = dy.Int64(min=0)
+    finish_reason = dy.Enum(["stop", "length", "abort", "error", "content_filter"])
+    prompt_tokens = dy.Int64(min=1, nullable=True)
+    response_tokens = dy.Int64(min=0, nullable=True)
 
 
 class Verdicts(dy.Schema):

@@ -34,7 +34,7 @@ def generate_cell(
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
     requests = [
-        engine.chat_token_ids(tokenizer, _messages(model, prompt), model["thinking"])
+        engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
         for prompt in prompts["prompt"]
     ]
     _refuse_long_prompts(model, prompts["prompt_id"], requests)
@@ -93,7 +93,8 @@ def split_reasoning(text: str, thinking: bool) -> tuple[str | None, str]:
     return reasoning.removeprefix("<think>").strip(), response.strip()
 
 
-def _messages(model: dict[str, Any], prompt: str) -> list[dict[str, str]]:
+def chat_messages(model: dict[str, Any], prompt: str) -> list[dict[str, str]]:
+    """Return the messages that ask for a reply to one prompt."""
     messages = [{"role": "user", "content": prompt}]
     if "system_prompt" in model:
         messages.insert(0, {"role": "system", "content": model["system_prompt"]})

@@ -98,7 +98,7 @@ def judge_model(
 def _skipped() -> pl.Expr:
     """The label of a response that no judge is asked about, else null."""
     return (
-        pl.when(pl.col("finish_reason").is_in(["abort", "error"]))
+        pl.when(pl.col("finish_reason").is_in(["abort", "error", "content_filter"]))
         .then(pl.lit(ERROR))
         .when(pl.col("reasoning").is_not_null() & (pl.col("response") == ""))
         .then(pl.lit(INCOMPLETE))

@@ -1,10 +1,7 @@
 """The judge behind an API: asked side by side, never twice for the same verdict."""
 
 import re
-import sys
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from refusal_stability.answers import read_answer
+from refusal_stability.api_settings import endpoint
+from refusal_stability.asking import ask_all
 from refusal_stability.errors import ProviderError
-from refusal_stability.judge_settings import endpoint
 from refusal_stability.labels import ERROR, JUDGE_REFUSED, UNKNOWN
 from refusal_stability.provider_anthropic import Anthropic
 from refusal_stability.provider_openai import OpenAI
@@ -25,10 +23,6 @@ from refusal_stability.verdict_store import VerdictStore, verdict_key
 _PROVIDERS = {"openai": OpenAI, "anthropic": Anthropic}
 # Settings that decide an answer, beside what is read; the others are about its delivery.
 _DECISIVE = ("kind", "model", "temperature", "answer", "max_tokens")
-# So many failures in a row are no accident: the rest would only fail as well.
-MAX_FAILURES_IN_A_ROW = 20
-# Seconds between two progress lines in a log.
-_PROGRESS_SECONDS = 10.0
 # What the models' own vocabularies delimit turns with; which one a provider uses is not known.
 _SPECIAL_TOKEN = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?think>"
@@ -56,12 +50,27 @@ def judge_pairs(
         keys.append(verdict_key(settings, message))
         if not store.get(keys[-1]):
             missing[keys[-1]] = message
-    failures = {}
+
+    def ask(key: str) -> None:
+        answer = provider.ask(missing[key])
+        label, reason = read_verdict(answer, judge["max_tokens"])
+        store.add(
+            key,
+            {
+                "label": label,
+                "reason": reason,
+                "model": answer.model,
+                "input_tokens": answer.input_tokens,
+                "output_tokens": answer.output_tokens,
+            },
+        )
+
+    failures: dict[str, str] = {}
     with closing(_PROVIDERS[judge["kind"]](judge, limit)) as provider:
         if missing:
             _try_out(judge, provider, judge_message(rubric, "Say hello.", "Hello."))
-            failures = _ask_all(judge, provider, missing, store)
-    entries = [store.get(key) or failures[key] for key in keys]
+            failures = ask_all(judge, missing, ask)
+    entries = [store.get(key) or {"label": ERROR, "reason": failures[key]} for key in keys]
     facts = {
         "engine": provider.sdk,
         "endpoint": endpoint(judge),
@@ -103,51 +112,3 @@ def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:
             "an answer. Hint: raise max_tokens, which reasoning spends as well, or try "
             "answer: free_text"
         )
-
-
-def _ask_all(
-    judge: dict[str, Any], provider: Provider, messages: dict[str, str], store: VerdictStore
-) -> dict[str, dict[str, Any]]:
-    """Ask every message and store its verdict; return {key: entry} of those that failed."""
-
-    def ask(key: str) -> str | None:
-        try:
-            answer = provider.ask(messages[key])
-        except FailedRequestError as error:
-            return str(error)
-        label, reason = read_verdict(answer, judge["max_tokens"])
-        store.add(
-            key,
-            {
-                "label": label,
-                "reason": reason,
-                "model": answer.model,
-                "input_tokens": answer.input_tokens,
-                "output_tokens": answer.output_tokens,
-            },
-        )
-        return None
-
-    failures: dict[str, dict[str, Any]] = {}
-    in_a_row, said = 0, time.monotonic()
-    pool = ThreadPoolExecutor(judge["max_concurrency"])
-    try:
-        asked = {pool.submit(ask, key): key for key in messages}
-        for done, future in enumerate(as_completed(asked), start=1):
-            reason = future.result()
-            in_a_row = in_a_row + 1 if reason else 0
-            if reason:
-                failures[asked[future]] = {"label": ERROR, "reason": reason}
-            if in_a_row == MAX_FAILURES_IN_A_ROW:
-                raise ProviderError(
-                    f"{judge['name']}: {in_a_row} requests in a row failed, the last one: "
-                    f"{reason}. Hint: run again when {endpoint(judge)} answers; verdicts that "
-                    "were paid for are kept"
-                )
-            if time.monotonic() - said > _PROGRESS_SECONDS or done == len(asked):
-                said = time.monotonic()
-                print(f"Asked: {done}/{len(asked)}, failed: {len(failures)}", file=sys.stderr)
-    finally:
-        # What is under way is paid for: let it arrive.
-        pool.shutdown(wait=True, cancel_futures=True)
-    return failures

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from refusal_stability.errors import InputError
 
@@ -11,6 +12,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESERVED_NAMES = ("all",)
 
 Aliases = Mapping[str, Sequence[str]]
+
+
+def pattern(entries: Mapping[str, dict[str, Any]], with_weights: bool) -> str:
+    """Return a regular expression for the names of those that have weights, or have none."""
+    names = [name for name, entry in entries.items() if ("weights" in entry) is with_weights]
+    # What matches nothing, where there are none.
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def names_of(

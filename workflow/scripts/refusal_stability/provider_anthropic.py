@@ -7,6 +7,7 @@ from refusal_stability.providers import (
     Answer,
     client_settings,
     failed,
+    look_up,
     sdk_name,
 )
 from refusal_stability.rate_limit import RateLimit
@@ -50,6 +51,21 @@ class Anthropic:
             model=reply.model,
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
+        )
+
+    def look_up(self) -> None:
+        """See :func:`~refusal_stability.providers.look_up`."""
+        name = self._judge["model"]
+        hello = [{"role": "user", "content": "Say hello."}]
+
+        def ask_for_one_token() -> None:
+            try:
+                self._client.messages.create(model=name, max_tokens=1, messages=hello)
+            except self._sdk.AnthropicError as error:
+                raise failed(self._judge, self._sdk, error) from error
+
+        look_up(
+            self._judge, self._sdk, lambda: self._client.models.retrieve(name), ask_for_one_token
         )
 
     def close(self) -> None:

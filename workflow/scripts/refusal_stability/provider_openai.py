@@ -1,16 +1,21 @@
 """Any OpenAI-compatible endpoint: OpenAI's own, or a server such as vLLM's."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refusal_stability.providers import (
     ANSWER_SCHEMA,
     Answer,
+    FailedRequestError,
     client_settings,
     failed,
     is_filtered,
+    look_up,
     sdk_name,
 )
 from refusal_stability.rate_limit import RateLimit
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
 
 _RESPONSE_FORMAT = {
     "type": "json_schema",
@@ -18,20 +23,61 @@ _RESPONSE_FORMAT = {
 }
 
 
-class OpenAI:
-    """A model behind the Chat Completions API."""
+class ChatCompletions:
+    """A model behind the Chat Completions API, whoever asks it: a judge, or the workflow itself."""
 
-    def __init__(self, judge: dict[str, Any], limit: RateLimit) -> None:
+    def __init__(self, entry: dict[str, Any], limit: RateLimit) -> None:
         """Raises ProviderError if the key's environment variable is not set."""
         import openai
 
-        self._sdk, self._judge = openai, judge
+        self._sdk, self._entry = openai, entry
         self.sdk = sdk_name(openai)
-        self._client = openai.OpenAI(**client_settings(judge, limit, openai))
-        self._request: dict[str, Any] = {"model": judge["model"]}
+        self._client = openai.OpenAI(**client_settings(entry, limit, openai))
         # OpenAI's reasoning models know only the new name, many other servers only the old one.
-        name = "max_tokens" if "base_url" in judge else "max_completion_tokens"
-        self._request[name] = judge["max_tokens"]
+        self._max_tokens = "max_tokens" if "base_url" in entry else "max_completion_tokens"
+
+    def complete(
+        self, messages: list[dict[str, str]], max_tokens: int, **request: Any
+    ) -> "ChatCompletion | None":
+        """Return the completion of a chat, or None if the provider's filter refused it.
+
+        Raises:
+            ProviderError: no message would get an answer.
+            FailedRequestError: this one got none.
+        """
+        limited = {"model": self._entry["model"], self._max_tokens: max_tokens} | request
+        try:
+            completion = self._client.chat.completions.create(messages=messages, **limited)
+        except self._sdk.OpenAIError as error:
+            if is_filtered(error):
+                return None
+            raise failed(self._entry, self._sdk, error) from error
+        if not completion.choices:
+            raise FailedRequestError("the answer is empty")
+        return completion
+
+    def look_up(self) -> None:
+        """See :func:`~refusal_stability.providers.look_up`."""
+        hello = [{"role": "user", "content": "Say hello."}]
+        look_up(
+            self._entry,
+            self._sdk,
+            lambda: self._client.models.retrieve(self._entry["model"]),
+            lambda: self.complete(hello, max_tokens=1),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class OpenAI(ChatCompletions):
+    """A judge behind the Chat Completions API."""
+
+    def __init__(self, judge: dict[str, Any], limit: RateLimit) -> None:
+        """Raises ProviderError if the key's environment variable is not set."""
+        super().__init__(judge, limit)
+        self._request: dict[str, Any] = {}
         if judge["temperature"] is not None:
             self._request["temperature"] = judge["temperature"]
         if judge["answer"] == "constrained":
@@ -39,14 +85,10 @@ class OpenAI:
 
     def ask(self, message: str) -> Answer:
         """See :class:`~refusal_stability.providers.Provider`."""
-        try:
-            completion = self._client.chat.completions.create(
-                messages=[{"role": "user", "content": message}], **self._request
-            )
-        except self._sdk.OpenAIError as error:
-            if is_filtered(error):
-                return Answer("", "refusal", self._judge["model"], 0, 0)
-            raise failed(self._judge, self._sdk, error) from error
+        messages = [{"role": "user", "content": message}]
+        completion = self.complete(messages, self._entry["max_tokens"], **self._request)
+        if completion is None:
+            return Answer("", "refusal", self._entry["model"], 0, 0)
         choice, usage = completion.choices[0], completion.usage
         refused = choice.message.refusal or choice.finish_reason == "content_filter"
         return Answer(
@@ -56,7 +98,3 @@ class OpenAI:
             input_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
         )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()

@@ -1,13 +1,14 @@
 """Models behind an API, through their providers' own SDKs: one message in, one answer out."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
 from typing import Any, Protocol
 
+from refusal_stability.api_settings import endpoint
 from refusal_stability.errors import ProviderError
-from refusal_stability.judge_settings import endpoint
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.rate_limit import RateLimit
 
@@ -20,7 +21,7 @@ ANSWER_SCHEMA = {
 }
 # What no other message would change: the key, the account, the model.
 _FATAL = {
-    401: "the key is not accepted",
+    401: "the key is not accepted; it may be wrong or expired",
     402: "the account has no credit",
     403: "the key may not use this model",
     404: "there is no such model or endpoint; it may have been retired",
@@ -57,42 +58,45 @@ class Provider(Protocol):
             FailedRequestError: this one got none.
         """
 
+    def look_up(self) -> None:
+        """See :func:`look_up`."""
+
     def close(self) -> None:
         """Close the connections."""
 
 
-def client_settings(judge: dict[str, Any], limit: RateLimit, sdk: ModuleType) -> dict[str, Any]:
+def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) -> dict[str, Any]:
     """Return what both SDKs' clients are made with. Every request waits for its turn, retries too.
 
     Raises:
         ProviderError: the environment variable of the key is not set.
     """
-    variable = judge.get("api_key_env")
+    variable = entry.get("api_key_env")
     key = os.environ.get(variable, "") if variable else "none"
     if not key:
         raise ProviderError(
-            f"{judge['name']}: the environment variable {variable} is not set. "
+            f"{entry['name']}: the environment variable {variable} is not set. "
             "Hint: export your key in it; on a cluster, where you start snakemake"
         )
     return {
         "api_key": key,
         # Given, because the SDKs would otherwise take it from the environment, unseen.
-        "base_url": endpoint(judge),
-        "timeout": judge["timeout"],
-        "max_retries": judge["max_retries"],
+        "base_url": endpoint(entry),
+        "timeout": entry["timeout"],
+        "max_retries": entry["max_retries"],
         "http_client": sdk.DefaultHttpxClient(event_hooks={"request": [lambda _: limit.wait()]}),
     }
 
 
-def failed(judge: dict[str, Any], sdk: ModuleType, error: Exception) -> Exception:
+def failed(entry: dict[str, Any], sdk: ModuleType, error: Exception) -> Exception:
     """Return what an SDK's error means: a ProviderError or a FailedRequestError.
 
     A provider's message may quote key or content: only status and code are told.
     """
     if isinstance(error, sdk.APITimeoutError):
-        return FailedRequestError(f"no answer within {judge['timeout']:g} s")
+        return FailedRequestError(f"no answer within {entry['timeout']:g} s")
     if isinstance(error, sdk.APIConnectionError):
-        return FailedRequestError(f"no connection to {endpoint(judge)}")
+        return FailedRequestError(f"no connection to {endpoint(entry)}")
     if not isinstance(error, sdk.APIStatusError):
         # Such as an answer that is not the provider's JSON.
         return FailedRequestError(f"the SDK could not read the answer ({type(error).__name__})")
@@ -101,10 +105,38 @@ def failed(judge: dict[str, Any], sdk: ModuleType, error: Exception) -> Exceptio
     reason = "the quota is used up" if code in _NO_QUOTA else _FATAL.get(error.status_code)
     if reason:
         return ProviderError(
-            f"{judge['name']}: {endpoint(judge)} refuses {judge['model']}: {reason} ({shown}). "
-            "Hint: mend that and run again; verdicts that were paid for are kept"
+            f"{entry['name']}: {endpoint(entry)} refuses {entry['model']}: {reason} ({shown}). "
+            "Hint: mend that and run again; what was paid for is kept"
         )
     return FailedRequestError(shown)
+
+
+def look_up(
+    entry: dict[str, Any],
+    sdk: ModuleType,
+    retrieve: Callable[[], object],
+    ask_for_one_token: Callable[[], object],
+) -> None:
+    """Find out whether a provider takes the key and has the model, at no cost where it can tell.
+
+    Args:
+        entry: the settings of the model or judge.
+        sdk: the provider's.
+        retrieve: asks for what is known of the model, which is free.
+        ask_for_one_token: asks the model itself; raises the two errors below.
+
+    Raises:
+        ProviderError: it refuses the key, or has no such model.
+        FailedRequestError: it could not be asked; that says nothing.
+    """
+    try:
+        retrieve()
+    except sdk.APIStatusError:
+        # Some endpoints have no such route, some know a model by other names as well, some keys
+        # may do nothing but ask: only a request is sure.
+        ask_for_one_token()
+    except sdk.APIError as error:
+        raise failed(entry, sdk, error) from error
 
 
 def error_code(error: Exception) -> str:

@@ -1,0 +1,57 @@
+"""The kinds of models under test: what jobs are told, and what is wrong with their settings."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from refusal_stability import api_settings
+from refusal_stability.cells import temperature_text
+
+# The temperature at which a provider samples that takes none.
+FIXED_TEMPERATURE = 1
+
+
+def told(model: dict[str, Any]) -> dict[str, Any]:
+    """Return what a job is told of its model: that it runs in vLLM goes without saying.
+
+    That is how cells that were generated before there were kinds need not be generated again.
+    """
+    return {key: value for key, value in model.items() if (key, value) != ("kind", "vllm")}
+
+
+def problems(where: str, model: dict[str, Any], temperatures: Sequence[float]) -> Iterator[str]:
+    """Yield what no schema can say of a model at ``where``, one line each."""
+    if model["kind"] == "vllm":
+        if model["max_tokens"] >= model["max_model_len"]:
+            yield (
+                f"{where}.max_tokens: {model['max_tokens']} leaves no room for a prompt in "
+                f"max_model_len {model['max_model_len']}. Hint: raise max_model_len"
+            )
+        return
+    yield from api_settings.problems(where, model)
+    if api_settings.takes_no_temperature(model) and list(temperatures) != [FIXED_TEMPERATURE]:
+        asked = ", ".join(map(temperature_text, temperatures))
+        yield (
+            f"{where}: {model['model']} takes no temperature, as far as is known, and is sampled "
+            f"at {FIXED_TEMPERATURE}; temperatures are {asked}. Hint: ask it in a run of its own "
+            f"with temperatures: [{FIXED_TEMPERATURE}], or remove it"
+        )
+
+
+def self_judging(models: list[dict[str, Any]], judges: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a warning for each judge that labels its own replies."""
+    for judge in judges:
+        itself = [model["name"] for model in models if _identity(model) == _identity(judge)]
+        if itself:
+            yield (
+                f"the judge {judge['name']} is also a model under test ({', '.join(itself)}), and "
+                "may favour its own replies. Hint: add a judge of another kind or family"
+            )
+
+
+def _identity(entry: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return what two entries of one model have in common; phrases are nobody's."""
+    if "weights" in entry:
+        return ("weights", entry["weights"].rstrip("/").removeprefix("./"))
+    if "model" in entry:
+        return (api_settings.endpoint(entry).rstrip("/"), entry["model"])
+    return None
