@@ -3,10 +3,12 @@
 What each line says is tested in tests/unit/test_config.py; here, that it gets through Snakemake.
 """
 
+import os
 from collections.abc import Callable
 
 import pytest
 
+from refusal_stability import gpu_checks
 from workspace import Workspace
 
 
@@ -61,6 +63,22 @@ def test_a_mistake_in_the_configuration_is_one_line(
     assert hint in lines[0]
     assert "Traceback" not in result.stderr
     assert not (workspace.folder / "results").exists()
+
+
+@pytest.mark.skipif(
+    any(map(os.path.exists, gpu_checks._DEVICE_FILES)), reason="this machine has a GPU"
+)
+def test_no_gpu_where_one_is_asked_for_is_one_line_before_any_job(workspace: Workspace) -> None:
+    config = workspace.read_config()
+    config["judges"][0]["gpus"] = 1
+    workspace.write_config(config)
+    result = workspace.snakemake("--cores", "1")
+    assert result.returncode != 0
+    assert "error: judge: jobs ask for GPUs, and this machine has none. Hint: " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not workspace.run.exists()
+    # What is left may need none.
+    assert workspace.snakemake("--cores", "1", "all_prompts").returncode == 0
 
 
 PROMPT_FILES = [

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from refusal_stability import gpu_checks
 from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
@@ -140,8 +141,12 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
     """Start vLLM in this process with the settings of a model or judge.
 
     Raises:
-        InputError: vLLM refuses the settings, such as a max_model_len that the model lacks.
+        InputError: the GPUs are not there or too small, or vLLM refuses the settings, such as a
+            max_model_len that the model lacks.
     """
+    from vllm.platforms import current_platform
+
+    gpu_checks.check_gpus(entry, folder, current_platform)
     from vllm import LLM
 
     # What the imports made stays; it need not be searched either.
@@ -158,7 +163,11 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
             kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
             trust_remote_code=False,
         )
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
+        if too_little := gpu_checks.memory_error(entry, error):
+            raise too_little from error
+        if not isinstance(error, ValueError):
+            raise
         # pydantic's first line only counts the errors; together the lines are one message.
         reason = " ".join(str(error).split())
         raise InputError(
