@@ -1,6 +1,6 @@
 """Generation: the replies of one model to every prompt, at one temperature and seed."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -9,7 +9,11 @@ from refusal_stability.cells import request_seed
 from refusal_stability.errors import InputError
 from refusal_stability.prompts import prompts_sha256
 
-END_OF_REASONING = "</think>"
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from vllm import CompletionOutput
+
+START_OF_REASONING, END_OF_REASONING = "<think>", "</think>"
 
 
 def generate_cell(
@@ -52,10 +56,12 @@ def generate_cell(
         for prompt_id in prompts["prompt_id"]
     ]
     outputs = engine.complete(llm, requests, sampling)
+    opened = opens_reasoning(tokenizer, requests[0])
     rows = []
     for prompt_id, output in zip(prompts["prompt_id"], outputs, strict=True):
         reply = output.outputs[0]
-        reasoning, response = split_reasoning(reply.text, model["thinking"])
+        text = text_with_tags(tokenizer, reply)
+        reasoning, response = split_reasoning(text, model["thinking"], opened)
         rows.append(
             {
                 "prompt_id": prompt_id,
@@ -80,17 +86,55 @@ def generate_cell(
     return pl.DataFrame(rows, infer_schema_length=None), manifest
 
 
-def split_reasoning(text: str, thinking: bool) -> tuple[str | None, str]:
-    """Split a reply into (reasoning, response); without thinking, the reasoning is None.
+def opens_reasoning(tokenizer: "PreTrainedTokenizerBase", request: list[int]) -> bool:
+    """Tell whether a request, token ids, ends with the tag that opens the reasoning.
+
+    DeepSeek-R1's chat template writes it, Qwen 3's leaves it to the model.
+    """
+    # A few tokens hold the tag and its line break, even spelt in letters.
+    return tokenizer.decode(request[-16:]).rstrip().endswith(START_OF_REASONING)
+
+
+def text_with_tags(tokenizer: "PreTrainedTokenizerBase", reply: "CompletionOutput") -> str:
+    """Return a reply's text with the tags of its reasoning.
+
+    vLLM leaves special tokens out of the text; in most tokenizers the tags are none, in some they
+    are.
+    """
+    tags = {
+        token_id: token.content
+        for token_id, token in tokenizer.added_tokens_decoder.items()
+        if token.special and token.content in (START_OF_REASONING, END_OF_REASONING)
+    }
+    if tags.keys().isdisjoint(reply.token_ids):
+        return reply.text
+    text, part = "", []
+    for token_id in reply.token_ids:
+        if token_id in tags:
+            text += tokenizer.decode(part, skip_special_tokens=True) + tags[token_id]
+            part = []
+        else:
+            part.append(token_id)
+    return text + tokenizer.decode(part, skip_special_tokens=True)
+
+
+def split_reasoning(text: str, thinking: bool, opened: bool) -> tuple[str | None, str]:
+    """Split a reply into (reasoning, response); the reasoning of a reply without any is None.
 
     A reply that ends before its reasoning does has no response: it is all reasoning.
+
+    Args:
+        text: the reply, with the tags of its reasoning.
+        thinking: whether reasoning was asked for. Where it was not, a reply is only split if it
+            was opened as reasoning, which some models do whatever they are told.
+        opened: whether the request ends with the tag that opens the reasoning.
     """
-    if not thinking:
-        return None, text
+    opened = opened or text.lstrip().startswith(START_OF_REASONING)
     reasoning, end, response = text.partition(END_OF_REASONING)
-    if not end:
-        return text.removeprefix("<think>").strip(), ""
-    return reasoning.removeprefix("<think>").strip(), response.strip()
+    if not opened and not (thinking and end):
+        return None, text
+    reasoning = reasoning.lstrip().removeprefix(START_OF_REASONING).strip()
+    return reasoning, response.strip()
 
 
 def chat_messages(model: dict[str, Any], prompt: str) -> list[dict[str, str]]:

@@ -127,10 +127,13 @@ def _read(completion: "ChatCompletion | None", thinking: bool) -> dict[str, Any]
     reasoning = shown.get("reasoning") or shown.get("reasoning_content")
     if reasoning:
         reasoning, response = _text(reasoning).strip(), response.strip()
-    elif thinking:
-        reasoning, response = split_reasoning(response, thinking)
     else:
-        reasoning = "" if _reasoned_in_secret(usage) else None
+        # What the server's template opened is not seen here. A reply that was cut off without any
+        # tag may be reasoning, and counts as that where it was asked for.
+        opened = thinking and choice.finish_reason == "length"
+        reasoning, response = split_reasoning(response, thinking, opened)
+        if reasoning is None and _reasoned_in_secret(usage):
+            reasoning = ""
     return {
         "response": response,
         "reasoning": reasoning,
