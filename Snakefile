@@ -28,6 +28,7 @@ else:
     include: "workflow/rules/prompts.smk"
     include: "workflow/rules/generate.smk"
     include: "workflow/rules/judge.smk"
+    include: "workflow/rules/preflight.smk"
 
 
 include: "workflow/rules/stability.smk"

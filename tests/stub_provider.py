@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,9 @@ class Reply:
     message: str = "the provider says why"
     delay: float = 0.0  # seconds
     headers: dict[str, str] = field(default_factory=dict)
+    # Of OpenAI's wire format: what differs in the message and in what surrounds it.
+    message_body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -31,14 +34,21 @@ class Stub:
     requests: list[dict[str, Any]]
     times: list[float]
     keys: list[str]
+    looked_up: list[str] = field(default_factory=list)
 
     def messages(self) -> list[str]:
         return [request["messages"][0]["content"] for request in self.requests]
 
 
 @contextmanager
-def stub_provider(answer: Callable[[int, str], Reply]) -> Iterator[Stub]:
-    """Serve ``answer(number of the request from 0, its message)`` until the block ends."""
+def stub_provider(
+    answer: Callable[[int, str], Reply], models: Collection[str] | None = None
+) -> Iterator[Stub]:
+    """Serve ``answer(number of the request from 0, its message)`` until the block ends.
+
+    ``models`` are those that it knows when it is asked about one, which is no request to a model;
+    without them it does not know the question either.
+    """
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,6 +69,17 @@ def stub_provider(answer: Callable[[int, str], Reply]) -> Iterator[Stub]:
             # The client may have waited no longer.
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._send(reply, json.dumps(content).encode())
+
+        def do_GET(self) -> None:
+            """A question about a model, as free as with a provider."""
+            stub.looked_up.append(self.path)
+            found = models is not None and self.path.rpartition("/")[2] in models
+            reply = Reply() if found else Reply(status=404, code="not_found_error")
+            body = {"id": "m", "object": "model", "created": 1, "owned_by": "stub"}
+            body |= {"type": "model", "display_name": "m", "created_at": "2026-01-01T00:00:00Z"}
+            anthropic = "anthropic-version" in self.headers
+            content = body if found else (_anthropic if anthropic else _openai)(reply, {})
+            self._send(reply, json.dumps(content).encode())
 
         def _send(self, reply: Reply, data: bytes) -> None:
             self.send_response(reply.status)
@@ -93,6 +114,7 @@ def _openai(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
         "role": "assistant",
         "content": None if refused else reply.text,
         "refusal": reply.text if refused else None,
+        **reply.message_body,
     }
     return {
         "id": "chatcmpl-1",
@@ -108,6 +130,7 @@ def _openai(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
             }
         ],
         "usage": {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13},
+        **reply.body,
     }
 
 

@@ -1,0 +1,45 @@
+"""Before the first job: do the providers take the keys, and have they the models?"""
+
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
+
+from refusal_stability.api_settings import endpoint
+from refusal_stability.provider_anthropic import Anthropic
+from refusal_stability.provider_openai import ChatCompletions
+from refusal_stability.providers import FailedRequestError
+from refusal_stability.rate_limit import RateLimit
+
+_PROVIDERS = {"openai": ChatCompletions, "anthropic": Anthropic}
+# Seconds to wait, and no second try that would take long: a slow provider stops nothing here.
+_DELIVERY = {"timeout": 20, "max_retries": 1}
+
+
+def check_providers(entries: Iterable[dict[str, Any]]) -> None:
+    """Look up the model of each entry, models and judges behind an API.
+
+    A provider that cannot be asked is a warning on standard error: jobs may reach what this machine
+    does not. Without its SDK nothing is asked. Either way a job's own first request finds out.
+
+    Raises:
+        ProviderError: a key is refused, or a model is unknown or retired.
+    """
+    different = {
+        (entry["kind"], endpoint(entry), entry["model"], entry.get("api_key_env")): entry
+        for entry in entries
+    }
+    for entry in different.values():
+        try:
+            provider = _PROVIDERS[entry["kind"]](entry | _DELIVERY, RateLimit(None))
+        except ImportError:
+            continue
+        with closing(provider):
+            try:
+                provider.look_up()
+            except FailedRequestError as error:
+                print(
+                    f"warning: {entry['name']}: from here, {endpoint(entry)} cannot be asked for "
+                    f"{entry['model']} ({error}). Its jobs will try",
+                    file=sys.stderr,
+                )
