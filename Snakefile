@@ -26,6 +26,7 @@ else:
 
     include: "workflow/rules/demo_models.smk"
     include: "workflow/rules/prompts.smk"
+    include: "workflow/rules/fetch.smk"
     include: "workflow/rules/generate.smk"
     include: "workflow/rules/judge.smk"
     include: "workflow/rules/preflight.smk"

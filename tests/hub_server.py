@@ -16,19 +16,26 @@ TOKEN = "hf_stand_in"
 
 
 @dataclass
-class HubDataset:
-    """A repository of one dataset: {revision: commit}, {commit: {path: content}}."""
+class HubRepository:
+    """A dataset or a model: {revision: commit}, {commit: {path: content}}."""
 
     refs: dict[str, str]
     commits: dict[str, dict[str, bytes]]
     gated: bool = False
     public_card: bool = True  # a gated repository's README.md may be read by anybody
+    sizes: dict[str, int] = field(default_factory=dict)  # in bytes, where the listing lies
+    broken: set[str] = field(default_factory=set)  # files that break off in the middle
     requests: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def hub(datasets: dict[str, HubDataset]) -> Iterator[str]:
-    """Serve datasets by id; yields the address."""
+def hub(
+    datasets: dict[str, HubRepository], models: dict[str, HubRepository] | None = None
+) -> Iterator[str]:
+    """Serve datasets and models by id; yields the address."""
+    # Pages and files of a model stand at the top, and its kind in addresses of the API only.
+    repositories = {f"datasets/{name}": dataset for name, dataset in datasets.items()}
+    repositories |= models or {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -43,33 +50,40 @@ def hub(datasets: dict[str, HubDataset]) -> Iterator[str]:
 
         def _answer(self) -> None:
             path = unquote(urlsplit(self.path).path).removeprefix("/api")
+            path = path.removeprefix("/models").strip("/")
             authorization = self.headers.get("Authorization")
             if authorization not in (None, f"Bearer {TOKEN}"):
                 self._fail(401, "", "Invalid credentials in Authorization header")
                 return
-            name = next((name for name in datasets if f"/datasets/{name}/" in f"{path}/"), None)
+            name = next((name for name in repositories if f"{path}/".startswith(f"{name}/")), None)
             if name is None:
                 self._fail(401, "RepoNotFound", "Repository not found")
                 return
-            dataset = datasets[name]
-            dataset.requests.append(f"{self.command} {self.path}")
-            rest = path.removeprefix(f"/datasets/{name}").strip("/")
+            repository = repositories[name]
+            repository.requests.append(f"{self.command} {self.path}")
+            rest = path.removeprefix(name).strip("/")
             action, _, rest = rest.partition("/")
+            if action == "auth-check":
+                if repository.gated and not authorization:
+                    self._fail(401, "GatedRepo", f"Access to {name} is restricted.")
+                else:
+                    self._send_json({})
+                return
             revision, _, file = rest.partition("/")
-            commit = dataset.refs.get(revision or "main", revision)
-            if commit not in dataset.commits:
+            commit = repository.refs.get(revision or "main", revision)
+            if commit not in repository.commits:
                 self._fail(404, "RevisionNotFound", f"Invalid rev id: {revision}")
                 return
-            files = dataset.commits[commit]
+            files = repository.commits[commit]
             match action:
                 case "" | "revision":
                     # Anybody may see what a gated repository is called and holds.
                     self._send_json(
                         {
-                            "id": name,
+                            "id": name.removeprefix("datasets/"),
                             "sha": commit,
                             "private": False,
-                            "gated": "auto" if dataset.gated else False,
+                            "gated": "auto" if repository.gated else False,
                             "disabled": False,
                             "downloads": 0,
                             "likes": 0,
@@ -78,17 +92,20 @@ def hub(datasets: dict[str, HubDataset]) -> Iterator[str]:
                         }
                     )
                 case "tree":
-                    self._send_json([entry(name, files[name]) for name in files])
+                    self._send_json([entry(repository, name, files[name]) for name in files])
                 case "paths-info":
                     asked = json.loads(self.body)["paths"]
-                    self._send_json([entry(name, files[name]) for name in asked if name in files])
+                    self._send_json(
+                        [entry(repository, name, files[name]) for name in asked if name in files]
+                    )
                 case "resolve" if file not in files:
                     self._fail(404, "EntryNotFound", "Entry not found", commit)
-                case "resolve" if closed(dataset, file) and not authorization:
-                    self._fail(401, "GatedRepo", f"Access to dataset {name} is restricted.", commit)
+                case "resolve" if closed(repository, file) and not authorization:
+                    self._fail(401, "GatedRepo", f"Access to {name} is restricted.", commit)
                 case "resolve":
                     etag = hashlib.sha1(files[file]).hexdigest()
-                    self._send(files[file], {"X-Repo-Commit": commit, "ETag": f'"{etag}"'})
+                    headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"'}
+                    self._send(files[file], headers, broken=file in repository.broken)
                 case _:
                     self._fail(404, "", "Not found")
 
@@ -103,14 +120,17 @@ def hub(datasets: dict[str, HubDataset]) -> Iterator[str]:
         def _send_json(self, content: object) -> None:
             self._send(json.dumps(content).encode(), {"Content-Type": "application/json"})
 
-        def _send(self, body: bytes, headers: dict[str, str], status: int = 200) -> None:
+        def _send(
+            self, body: bytes, headers: dict[str, str], status: int = 200, broken: bool = False
+        ) -> None:
             self.send_response(status)
             for key, value in headers.items():
                 self.send_header(key, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                self.wfile.write(body[: len(body) // 2] if broken else body)
+                self.close_connection = broken
 
         def log_message(self, *_: object) -> None:
             """Silence."""
@@ -124,11 +144,12 @@ def hub(datasets: dict[str, HubDataset]) -> Iterator[str]:
         server.server_close()
 
 
-def closed(dataset: HubDataset, file: str) -> bool:
-    return dataset.gated and not (dataset.public_card and file == "README.md")
+def closed(repository: HubRepository, file: str) -> bool:
+    return repository.gated and not (repository.public_card and file == "README.md")
 
 
-def entry(path: str, content: bytes) -> dict[str, object]:
+def entry(repository: HubRepository, path: str, content: bytes) -> dict[str, object]:
     """A file as the hub lists it."""
     oid = hashlib.sha1(content).hexdigest()
-    return {"type": "file", "oid": oid, "size": len(content), "path": path}
+    size = repository.sizes.get(path, len(content))
+    return {"type": "file", "oid": oid, "size": size, "path": path}

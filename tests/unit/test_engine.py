@@ -44,18 +44,13 @@ def test_a_folder_without_weights_is_one_line(tmp_path: Path) -> None:
         local_weights({"name": "m", "weights": str(tmp_path)})
 
 
-@pytest.mark.parametrize(
-    ("revision", "wanted"),
-    [({}, "nobody/nothing`"), ({"revision": "abc"}, "nobody/nothing --revision abc`")],
-)
-def test_weights_that_were_not_downloaded_are_one_line(
-    revision: dict[str, str], wanted: str
-) -> None:
+@pytest.mark.parametrize(("revision", "shown"), [({}, "main"), ({"revision": "abc"}, "abc")])
+def test_weights_that_were_not_fetched_are_one_line(revision: dict[str, str], shown: str) -> None:
     with pytest.raises(InputError) as caught:
         local_weights({"name": "m", "weights": "nobody/nothing", **revision})
     message = str(caught.value)
-    assert message.startswith("m: the weights nobody/nothing are not on this machine")
-    assert f"Hint: run `hf download {wanted}" in message
+    assert message.startswith(f"m: the weights nobody/nothing, revision {shown}, are not whole in ")
+    assert "Hint: run `snakemake all_weights --forcerun fetch_weights`" in message
     assert len(message.splitlines()) == 1
 
 

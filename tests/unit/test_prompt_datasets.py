@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 import yaml
 
-from hub_server import TOKEN, HubDataset, hub
+from hub_server import TOKEN, HubRepository, hub
 from refusal_stability.contracts import Prompts
 from refusal_stability.errors import InputError
 from refusal_stability.prompt_sources import NAMED
@@ -364,15 +364,15 @@ def test_an_error_names_the_entry(tmp_path: Path) -> None:
 # --- The hub: the real libraries against a stand-in of it, in a process with a cache of its own.
 
 ONE, TWO = "1" * 40, "2" * 40
-PINNED = HubDataset(
+PINNED = HubRepository(
     refs={"main": TWO, "v1": ONE},
     commits={
         ONE: repository({"default": {"train": [{"prompt": "old", "target": "t"}]}}),
         TWO: repository({"default": {"train": [{"prompt": "new", "target": "t"}]}}),
     },
 )
-GATED = HubDataset(PINNED.refs, PINNED.commits, gated=True)
-CLOSED = HubDataset(PINNED.refs, PINNED.commits, gated=True, public_card=False)
+GATED = HubRepository(PINNED.refs, PINNED.commits, gated=True)
+CLOSED = HubRepository(PINNED.refs, PINNED.commits, gated=True, public_card=False)
 
 
 def run_script(
@@ -415,7 +415,7 @@ def test_the_commit_of_a_dataset_on_the_hub_is_recorded(tmp_path: Path) -> None:
         assert table.select("prompt", "source").rows() == [(text, "advbench")]
         manifest = json.loads((tmp_path / "prompts.json").read_text())
         assert manifest["dataset_commits"] == {"advbench": f"walledai/AdvBench@{commit}"}
-    harmbench = HubDataset({"main": ONE}, {ONE: files})
+    harmbench = HubRepository({"main": ONE}, {ONE: files})
     with hub({"walledai/HarmBench": harmbench}) as address:
         result = run_script(tmp_path, {"source": "harmbench"}, HF_ENDPOINT=address)
     assert result.returncode == 0, result.stderr
@@ -452,7 +452,7 @@ def test_the_commit_of_a_dataset_on_the_hub_is_recorded(tmp_path: Path) -> None:
 )
 def test_what_the_hub_refuses_is_one_line(
     tmp_path: Path,
-    dataset: HubDataset,
+    dataset: HubRepository,
     settings: dict[str, str],
     variables: dict[str, str],
     fragments: list[str],

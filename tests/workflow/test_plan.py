@@ -7,6 +7,7 @@ def test_the_study_plans_80_cells_with_the_slurm_profile(workspace: Workspace) -
     planned = workspace.planned("--profile", "slurm")
     assert planned == {
         "prompts": 1,
+        "fetch_weights": 5,
         "generate": 80,
         "judge": 4,
         "stability": 1,

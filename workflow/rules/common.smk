@@ -11,9 +11,15 @@ import yaml
 # The package lies beside the scripts and needs no installation.
 sys.path.insert(0, "workflow/scripts")
 
-from refusal_stability import command, model_settings, prompt_settings, versions
+from refusal_stability import (
+    command,
+    hub_weights,
+    model_settings,
+    prompt_settings,
+    versions,
+)
 from refusal_stability.cells import temperature_text
-from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder
+from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder, is_on_hub
 from refusal_stability.errors import RefusalStabilityError
 from refusal_stability.label_pairs import label_pairs
 from refusal_stability.live_tables import LiveTables
@@ -70,6 +76,15 @@ JUDGES = {judge["name"]: judge for judge in config.get("judges", [])} | {
 PAIRS = LABEL_PAIRS or list(product(JUDGES, MODELS))
 TEMPERATURES = [temperature_text(value) for value in config.get("temperatures", [])]
 SEEDS = config.get("seeds", [])
+# Which revisions of which repositories of the Hugging Face hub have the weights.
+HUB_WEIGHTS = {
+    hub_weights.label(entry["weights"], entry.get("revision")): (
+        entry["weights"],
+        entry.get("revision", hub_weights.DEFAULT_REVISION),
+    )
+    for entry in config.get("models", []) + config.get("judges", [])
+    if is_on_hub(entry)
+}
 
 
 wildcard_constraints:
@@ -78,6 +93,8 @@ wildcard_constraints:
     temperature="|".join(map(re.escape, TEMPERATURES)),
     seed="|".join(map(str, SEEDS)),
     demo_model="|".join(map(re.escape, DEMO_MODELS)),
+    # What matches nothing, where there are none.
+    hub_weights="|".join(map(re.escape, HUB_WEIGHTS)) or "(?!)",
 
 
 PROMPTS = f"{RUN}/prompts.parquet"
@@ -85,6 +102,7 @@ CELL = f"{RUN}/responses/{{model}}/T{{temperature}}_seed{{seed}}"
 VERDICTS = f"{RUN}/verdicts/{{judge}}/{{model}}"
 STABILITY = f"{RUN}/stability/{{judge}}.parquet"
 DEMO_WEIGHTS = f"{RUN}/demo_models/{{demo_model}}"
+FETCHED = f"{RUN}/weights/{{hub_weights}}.json"
 CHECKPOINT = [
     "config.json",
     "generation_config.json",
@@ -151,6 +169,14 @@ def weights_files(entry):
     folder = Path(entry["weights"]).expanduser()
     kinds = ["*.json", "*.jinja", "*.safetensors", "*.model"]
     return sorted(str(file) for kind in kinds for file in folder.glob(kind))
+
+
+def fetched(entry):
+    """The record of a model's or judge's weights, if they are of the Hugging Face hub."""
+    if not is_on_hub(entry):
+        return []
+    name = hub_weights.label(entry["weights"], entry.get("revision"))
+    return FETCHED.format(hub_weights=name)
 
 
 def settings(entry):

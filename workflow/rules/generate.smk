@@ -22,6 +22,7 @@ rule generate:
     input:
         prompts=PROMPTS,
         weights=lambda wildcards: weights_files(MODELS[wildcards.model]),
+        fetched=lambda wildcards: fetched(MODELS[wildcards.model]),
     output:
         responses=f"{CELL}.parquet",
         manifest=f"{CELL}.json",
@@ -46,6 +47,7 @@ rule generate:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"
     shell:
         "python workflow/scripts/generate.py --model {params.model:q}"
+        " --fetched {input.fetched:q}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
         " --prompts {input.prompts:q}"
         f" --cache {RUN}/cache/responses/{{wildcards.model}}/T{{wildcards.temperature}}_seed{{wildcards.seed}}.jsonl"
@@ -55,6 +57,7 @@ rule generate:
 use rule generate as generate_without_gpu with:
     input:
         prompts=PROMPTS,
+        fetched=[],
     wildcard_constraints:
         model=names.pattern(MODELS, with_weights=False),
     conda:

@@ -16,6 +16,7 @@ rule judge:
             JUDGES[wildcards.judge]
         ),
         weights=lambda wildcards: weights_files(JUDGES[wildcards.judge]),
+        fetched=lambda wildcards: fetched(JUDGES[wildcards.judge]),
     output:
         verdicts=f"{VERDICTS}.parquet",
         manifest=f"{VERDICTS}.json",
@@ -40,6 +41,7 @@ rule judge:
         "Judging {wildcards.model} by {wildcards.judge}"
     shell:
         "python workflow/scripts/judge.py --judge {params.judge:q}"
+        " --fetched {input.fetched:q}"
         " --prompts {input.prompts:q} --responses {input.responses:q}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
         " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
@@ -57,6 +59,7 @@ use rule judge as judge_without_gpu with:
         instructions=lambda wildcards: judge_settings.instructions_file(
             JUDGES[wildcards.judge]
         ),
+        fetched=[],
     wildcard_constraints:
         judge=names.pattern(JUDGES, with_weights=False),
     conda:

@@ -26,12 +26,18 @@ if "labels" not in config:
 
     localrules:
         all_prompts,
+        all_weights,
         all_responses,
 
     rule all_prompts:
         """The prompts of the run."""
         input:
             PROMPTS,
+
+    rule all_weights:
+        """The weights of every model and judge that are on the Hugging Face hub."""
+        input:
+            expand(FETCHED, hub_weights=HUB_WEIGHTS),
 
     rule all_responses:
         """The replies of every cell."""

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from refusal_stability import command, files, generation, generation_api
 from refusal_stability.contracts import Prompts, Responses
+from refusal_stability.hub_weights import pinned
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument(
+        "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
+    )
     parser.add_argument("--temperature", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
@@ -26,9 +30,8 @@ def main() -> None:
             args.model, args.temperature, args.seed, prompts, args.cache
         )
     else:
-        responses, manifest = generation.generate_cell(
-            args.model, args.temperature, args.seed, prompts
-        )
+        model = pinned(args.model, args.fetched)
+        responses, manifest = generation.generate_cell(model, args.temperature, args.seed, prompts)
     files.write_parquet(responses, args.output, Responses)
     files.write_json(manifest, args.manifest)
 

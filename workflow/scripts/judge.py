@@ -9,6 +9,7 @@ import polars as pl
 
 from refusal_stability import command, files
 from refusal_stability.contracts import Prompts, Responses, Verdicts
+from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
 from refusal_stability.judging import judge_model
 
@@ -16,6 +17,9 @@ from refusal_stability.judging import judge_model
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--judge", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument(
+        "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
+    )
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
     parser.add_argument(
         "--responses", type=Path, nargs="+", required=True, help="a model's cells, Parquet"
@@ -28,7 +32,8 @@ def main() -> None:
     args = parser.parse_args()
     prompts = files.read_parquet(args.prompts, Prompts)
     responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
-    verdicts, manifest = judge_model(complete(args.judge), prompts, responses, args.cache)
+    judge = pinned(complete(args.judge), args.fetched)
+    verdicts, manifest = judge_model(judge, prompts, responses, args.cache)
     files.write_parquet(verdicts, args.output, Verdicts)
     files.write_json(manifest, args.manifest)
     print(

@@ -61,6 +61,12 @@ def is_folder(weights: str) -> bool:
     )
 
 
+def is_on_hub(entry: dict[str, Any]) -> bool:
+    """Tell whether a model's or judge's weights are a Hugging Face id; it may have none."""
+    weights = entry.get("weights", DEMO_PREFIX)
+    return not weights.startswith(DEMO_PREFIX) and not is_folder(weights)
+
+
 def _validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
     # JSON Schema lets 42.0 pass as an integer, and YAML's .nan and .inf as numbers.
     strict = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(

@@ -13,6 +13,7 @@ from refusal_stability import gpu_checks
 from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
+from refusal_stability.hub_weights import DEFAULT_REVISION, cache_folder, cached_snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,17 +54,15 @@ def local_weights(entry: dict[str, Any]) -> Path:
         if not (folder / "config.json").is_file():
             raise InputError(f"{entry['name']}: no model folder {folder}. Hint: check `weights`")
         return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(weights, revision=revision, local_files_only=True))
-    except (HFValidationError, LocalEntryNotFoundError) as error:
-        wanted = f"{weights} --revision {revision}" if revision else weights
+    snapshot = cached_snapshot(weights, revision)
+    if snapshot is None:
         raise InputError(
-            f"{entry['name']}: the weights {weights} are not on this machine, and jobs do not "
-            f"use the network. Hint: run `hf download {wanted}` where there is a network"
-        ) from error
+            f"{entry['name']}: the weights {weights}, revision {revision or DEFAULT_REVISION}, are "
+            f"not whole in {cache_folder()}, and jobs do not use the network. Hint: run `snakemake "
+            "all_weights --forcerun fetch_weights` with your configuration where there is a "
+            "network, and with the same HF_HOME"
+        )
+    return snapshot
 
 
 def load_tokenizer(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from refusal_stability.errors import InputError
+from refusal_stability.hub_errors import explained, first_lines, unreachable
 from refusal_stability.prompt_files import checked_row
 from refusal_stability.prompt_sources import CONTEXT_FORMAT, DatasetSource
 
@@ -113,38 +114,14 @@ def _explained(
 ) -> tuple[str, str]:
     """Return the reason and the hint for an error of `datasets`."""
     import datasets
-    from huggingface_hub import errors
 
     page = f"https://huggingface.co/datasets/{source.id}"
-    causes = list(_causes(error))
-
-    def caused_by(*kinds: type[Exception]) -> bool:
-        return any(isinstance(cause, kinds) for cause in causes)
-
-    # The second line of some lists what there is to choose from.
-    reason = " ".join(str(error).splitlines()[:2]).strip().rstrip(".") or type(error).__name__
+    reason = first_lines(error)
     if not path:
-        # What `datasets` raises last may have lost its cause, and has words for it only.
-        if caused_by(errors.GatedRepoError) or "gated dataset" in reason:
-            return "it is gated", (
-                f"open {page} and accept its terms, then set the variable HF_TOKEN to a token "
-                "of https://huggingface.co/settings/tokens"
-            )
-        if caused_by(errors.RevisionNotFoundError):
-            return f"it has no revision {revision}", f"choose a commit of {page}/commits/main"
-        if caused_by(errors.RepositoryNotFoundError, datasets.exceptions.DatasetNotFoundError):
-            return "the hub has none of this id, or it is private", (
-                f"open {page}; a private one needs the variable HF_TOKEN"
-            )
-        if any(status in (401, 403) for status in _statuses(causes)):
-            return "the hub refuses the token", (
-                "set the variable HF_TOKEN to a valid token of "
-                "https://huggingface.co/settings/tokens, or unset it"
-            )
-        if caused_by(ConnectionError, errors.OfflineModeIsEnabled, errors.HfHubHTTPError):
-            return "the hub cannot be reached", (
-                "this needs the network once, and HF_HUB_OFFLINE unset; or give path, a local copy"
-            )
+        known = explained(error, page, revision, (datasets.exceptions.DatasetNotFoundError,))
+        if known:
+            here = "; or give path, a local copy" if unreachable(error) else ""
+            return known[0], known[1] + here
     if isinstance(error, datasets.exceptions.DatasetGenerationError):
         return "its files cannot be read as one table", (
             "check that the files of the split are whole and have the same columns"
@@ -154,19 +131,6 @@ def _explained(
     if "config" in reason.lower():
         return reason, "choose one of the configurations that it has"
     return reason, "check its folder" if path else f"see {page}; or give path, a local copy"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _statuses(causes: list[BaseException]) -> Iterator[int]:
-    for cause in causes:
-        response = getattr(cause, "response", None)
-        if response is not None:
-            yield response.status_code
 
 
 def _commit(dataset: Any) -> str | None:
