@@ -153,3 +153,11 @@ def test_every_environment_holds_what_its_script_imports() -> None:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}
         assert wanted <= set(pinned(path)), path.name
+
+
+def test_snakemake_has_one_handler_for_the_start() -> None:
+    # Of several it keeps the last, and says nothing.
+    files = [REPOSITORY / "Snakefile", *(REPOSITORY / "workflow/rules").glob("*.smk")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    for handler in ("onstart", "onsuccess", "onerror"):
+        assert len(re.findall(rf"^{handler}:", text, flags=re.MULTILINE)) <= 1, handler

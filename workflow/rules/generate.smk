@@ -1,20 +1,5 @@
 # Takes: prompts and a model's weights, or its API. Makes: the replies of one cell and their manifest.
-from refusal_stability import gpu_checks, model_settings, names
-
-
-onstart:
-    # Once, before 80 jobs find out one by one. Elsewhere, a cluster gives its jobs their GPUs.
-    if workflow.is_main_process and workflow.local_exec:
-        try:
-            gpu_checks.check_machine(
-                {
-                    job.rule.name
-                    for job in workflow.dag.needrun_jobs()
-                    if job.resources.get("gpu")
-                }
-            )
-        except RefusalStabilityError as error:
-            sys.exit(f"error: {error}")
+from refusal_stability import model_settings, names
 
 
 rule generate:

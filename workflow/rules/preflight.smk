@@ -1,9 +1,10 @@
-# Takes: the models and judges behind an API that have work to do. Makes: sure that they answer.
+# Takes: the jobs of a run. Makes: sure, before the first of them, that what they need is there.
+from refusal_stability import gpu_checks
 from refusal_stability.preflight import check_providers
 
 
-def to_look_up(jobs):
-    """The models and judges behind an API among what jobs ask, by name."""
+def asked_apis(jobs):
+    """The models and judges behind an API that jobs ask, by name."""
     asked = {
         "generate_without_gpu": lambda job: MODELS[job.wildcards.model],
         "judge_without_gpu": lambda job: JUDGES[job.wildcards.judge],
@@ -15,10 +16,16 @@ def to_look_up(jobs):
     )
 
 
-# Before the first job; not in a dry run, nor by the jobs of a cluster.
+# Snakemake keeps one such handler: all that is looked at beforehand stands here. It is left out of
+# dry runs and of the jobs of a cluster.
 onstart:
-    if not workflow.touch:
-        try:
-            check_providers(to_look_up(workflow.dag.needrun_jobs()))
-        except RefusalStabilityError as error:
-            sys.exit(f"error: {error}")
+    jobs = [] if workflow.touch else list(workflow.dag.needrun_jobs())
+    try:
+        # Elsewhere, a cluster gives its jobs their GPUs.
+        if workflow.local_exec:
+            gpu_checks.check_machine(
+                {job.rule.name for job in jobs if job.resources.get("gpu")}
+            )
+        check_providers(asked_apis(jobs))
+    except RefusalStabilityError as error:
+        sys.exit(f"error: {error}")
