@@ -135,10 +135,20 @@ def test_what_a_reply_becomes(
     )
 
 
-def test_a_provider_that_counts_no_tokens(tmp_path: Path) -> None:
-    with stub_provider(always(Reply("No.", body={"usage": None}))) as stub:
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, (None, None)),
+        ({}, (None, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (None, 0)),
+    ],
+)
+def test_a_provider_that_counts_no_tokens(
+    usage: dict[str, int] | None, expected: tuple[int | None, int | None], tmp_path: Path
+) -> None:
+    with stub_provider(always(Reply("No.", body={"usage": usage}))) as stub:
         table, _ = generate(model(stub), tmp_path)
-    assert table["prompt_tokens"].to_list() == table["response_tokens"].to_list() == [None]
+    assert table.select("prompt_tokens", "response_tokens").row(0) == expected
 
 
 def test_what_is_sent(tmp_path: Path) -> None:
@@ -305,6 +315,7 @@ def test_a_passing_fault_is_retried_by_the_sdk(status: int, tmp_path: Path) -> N
         (Reply(status=500, headers={"retry-after-ms": "1"}), "HTTP 500 x_error"),
         (Reply(delay=1), "no answer within 0.3 s"),
         (Reply(body={"choices": []}), "the answer is empty"),
+        (Reply(message_body={"content": [{"type": "text"}]}), "the reply is no plain text"),
     ],
 )
 def test_a_failed_request_is_an_error_and_is_sent_again(

@@ -63,6 +63,11 @@ def add_string_match(config: dict) -> None:
     config["judges"].append({"name": "phrases", "kind": "string_match", "phrases": phrases})
 
 
+def add_api_model(config: dict) -> None:
+    url = "http://localhost:8000/v1"
+    config["models"].append({"name": "api", "kind": "openai", "model": "m", "base_url": url})
+
+
 def of_model(**settings: object) -> Callable[[dict], None]:
     return lambda config: config["models"][1].update(settings)
 
@@ -84,6 +89,11 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "inputs touched": (touch_all, {}),
     "a comment in every script, module and rule": (comment_everywhere, AGGREGATES),
     "a model added": (configure(add_model), ONE_MODEL),
+    "a model behind an API added": (
+        configure(add_api_model),
+        {"generate_without_gpu": 4, "judge": 2, **AGGREGATES},
+    ),
+    "the kind of a model spelt out": (configure(of_model(kind="vllm")), {}),
     "a judge added": (
         configure(add_judge),
         {"judge": 2, "stability": 1, "statistics": 1, "figures": 3},

@@ -137,8 +137,9 @@ def _read(completion: "ChatCompletion | None", thinking: bool) -> dict[str, Any]
     return {
         "response": response,
         "reasoning": reasoning,
-        "prompt_tokens": usage.prompt_tokens if usage else None,
-        "response_tokens": usage.completion_tokens if usage else None,
+        # Some gateways count nothing and say 0; no prompt has 0 tokens.
+        "prompt_tokens": getattr(usage, "prompt_tokens", None) or None,
+        "response_tokens": getattr(usage, "completion_tokens", None),
         "model": completion.model,
         "system_fingerprint": completion.system_fingerprint,
         **_ending(choice.finish_reason),
@@ -151,11 +152,15 @@ def _ending(word: str | None) -> dict[str, Any]:
 
 def _reasoned_in_secret(usage: Any) -> bool:
     """Tell whether tokens were spent on a reasoning that the provider does not show."""
-    details = usage and usage.completion_tokens_details
-    return bool(details and details.reasoning_tokens)
+    details = getattr(usage, "completion_tokens_details", None)
+    return bool(getattr(details, "reasoning_tokens", None))
 
 
 def _text(text: str | None) -> str:
+    """Return a text as files take it. Raises FailedRequestError for anything else."""
+    if not isinstance(text, str | None):
+        # Parts in a list, as some providers send that know more than text.
+        raise FailedRequestError("the reply is no plain text")
     # JSON may hold half of a surrogate pair, which is no text and which no file takes.
     return (text or "").encode("utf-8", "replace").decode("utf-8")
 
