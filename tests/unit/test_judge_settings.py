@@ -134,6 +134,31 @@ def test_a_model_that_takes_no_temperature_is_refused_when_planned(
     checked(judge | {"base_url": "https://example.org/v1"})
 
 
+@pytest.mark.parametrize(
+    ("judge", "model", "retired"),
+    [
+        # The paper's external judge.
+        (CLAUDE, "claude-3-5-haiku-20241022", True),
+        (CLAUDE, "claude-3-7-sonnet-20250219", True),
+        (CLAUDE, "claude-2.1", True),
+        (CLAUDE, "claude-haiku-4-5-20251001", False),
+        (OPENAI, "gpt-4.5-preview", True),
+        (OPENAI, "gpt-4-32k", True),
+        (OPENAI, "gpt-4o-mini", False),
+    ],
+)
+def test_a_model_that_is_known_to_be_retired_is_refused_when_planned(
+    judge: dict[str, Any], model: str, retired: bool
+) -> None:
+    judge = judge | {"model": model, "api_key_env": "TEST_KEY"}
+    if retired:
+        assert f".model: {model} is retired and answers no more" in error_of(judge)
+    else:
+        checked(judge)
+    # Somebody else may go on serving it under that name.
+    checked(judge | {"base_url": "https://example.org/v1"})
+
+
 def test_the_names_of_judges_with_and_without_weights() -> None:
     judges = {"a.b": VLLM, "c": STRING_MATCH, "d": SERVER}
     assert names.pattern(judges, with_weights=True) == r"a\.b"
