@@ -1,6 +1,7 @@
 """Models under test behind an API: looked up before the first job, asked on the wire."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import polars as pl
@@ -84,6 +85,27 @@ def test_only_what_has_work_to_do_is_looked_up(workspace: Workspace) -> None:
         result = workspace.snakemake("--cores", "1", "all_prompts")
         assert result.returncode == 0, result.stderr
         assert (stub.requests, stub.looked_up) == ([], [])
+
+
+def test_one_job_at_a_time_asks_an_api_where_that_is_wanted(workspace: Workspace) -> None:
+    now, most = 0, 0
+
+    def answer(*_: object) -> Reply:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        time.sleep(0.1)
+        now -= 1
+        return Reply("No.")
+
+    with stub_provider(answer, models=["demo-subject"]) as stub:
+        ask_only(workspace, api_model(stub.url, max_concurrency=1))
+        targets = ["--cores", "4", "--resources", "api=1", "--", "all_responses"]
+        result = workspace.snakemake(*targets)
+    assert result.returncode == 0, result.stderr
+    # Four cells of twelve prompts, and each cell's first, harmless request.
+    assert len(stub.requests) == 4 * 13
+    assert most == 1
 
 
 def test_a_judge_that_is_also_a_model_is_one_warning(workspace: Workspace) -> None:
