@@ -464,6 +464,17 @@ def test_what_the_hub_refuses_is_one_line(
     assert all(fragment in line for fragment in fragments), line
 
 
+def test_a_dataset_that_is_larger_than_the_disk_is_not_downloaded(tmp_path: Path) -> None:
+    settings = {"source": "dataset", "id": "owner/name"}
+    # An exabyte: once as a file, once as the table made of it.
+    huge = HubRepository(PINNED.refs, PINNED.commits, sizes={"default/train.parquet": 10**18})
+    with hub({"owner/name": huge}) as address:
+        line = line_of(tmp_path, run_script(tmp_path, settings, HF_ENDPOINT=address))
+    assert "prompts: the dataset owner/name needs 2000000000.00 GB in " in line
+    assert "Hint: make room, or set HF_HOME" in line
+    assert not [request for request in huge.requests if "train.parquet" in request]
+
+
 def test_a_token_opens_a_gated_dataset(tmp_path: Path) -> None:
     settings = {"source": "dataset", "id": "owner/name"}
     with hub({"owner/name": CLOSED}) as address:

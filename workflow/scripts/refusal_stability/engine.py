@@ -13,7 +13,8 @@ from refusal_stability import gpu_checks
 from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
-from refusal_stability.hub_weights import DEFAULT_REVISION, cache_folder, cached_snapshot
+from refusal_stability.hub import cache_folder
+from refusal_stability.hub_weights import DEFAULT_REVISION, cached_snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

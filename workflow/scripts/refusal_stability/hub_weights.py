@@ -7,7 +7,6 @@ import: the Snakefile reads names here.
 import fcntl
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from refusal_stability.errors import InputError
-from refusal_stability.hub_errors import explained, first_lines, unreachable
+from refusal_stability.hub import (
+    cache_folder,
+    check_disk,
+    explained,
+    first_lines,
+    gigabytes,
+    unreachable,
+)
 
 DEFAULT_REVISION = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -44,13 +50,6 @@ def pinned(entry: dict[str, Any], record: Path | None) -> dict[str, Any]:
     if record is None:
         return entry
     return {**entry, "revision": json.loads(record.read_text(encoding="utf-8"))["commit"]}
-
-
-def cache_folder() -> Path:
-    """Return the folder in which the hub's repositories are kept on this machine."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE).expanduser()
 
 
 def wanted_files(names: Iterable[str]) -> list[str]:
@@ -162,24 +161,14 @@ def _download(weights: str, revision: str, progress: TextIO) -> None:
             if not (storage / "snapshots" / commit / name).exists()
             and not (storage / "blobs" / _blob(tree[name])).exists()
         }
-        _check_disk(f"{weights}: revision {revision}", sum(missing.values()))
+        check_disk(f"{weights}: revision {revision}", sum(missing.values()))
         print(
             f"{weights} at {commit}: {len(missing)} of {len(wanted)} files are missing, "
-            f"{_gigabytes(sum(missing.values()))}; fetching them into {storage}",
+            f"{gigabytes(sum(missing.values()))}; fetching them into {storage}",
             file=sys.stderr,
             flush=True,
         )
         snapshot_download(weights, revision=revision, allow_patterns=wanted, tqdm_class=Bars)
-
-
-def _check_disk(what: str, needed: int) -> None:
-    cache = cache_folder()
-    free = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free
-    if free < needed:
-        raise InputError(
-            f"{what} needs {_gigabytes(needed)} in {cache}, which has {_gigabytes(free)} free. "
-            "Hint: make room, or set HF_HOME to a folder on a larger disk"
-        )
 
 
 @contextmanager
@@ -240,7 +229,3 @@ def _has_weights(names: Iterable[str]) -> bool:
 
 def _blob(file: Any) -> str:
     return file.lfs.sha256 if file.lfs else file.blob_id
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"

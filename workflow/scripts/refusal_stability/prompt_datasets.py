@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from refusal_stability.errors import InputError
-from refusal_stability.hub_errors import explained, first_lines, unreachable
+from refusal_stability.hub import check_disk, explained, first_lines, unreachable
 from refusal_stability.prompt_files import checked_row
 from refusal_stability.prompt_sources import CONTEXT_FORMAT, DatasetSource
 
@@ -92,21 +92,37 @@ def _load(
     if path and not Path(path).is_dir():
         raise InputError(f"{key}: no folder {path}. Hint: give a local copy of the dataset")
     try:
-        return datasets.load_dataset(
+        # What it cached of a folder with a card, it takes again after the files were edited.
+        mode = "force_redownload" if path else None
+        builder = datasets.load_dataset_builder(
             # Absolute: `csv` alone would be a kind of file.
             str(Path(path).absolute()) if path else source.id,
             source.config,
-            split=source.split,
             revision=revision,
-            # What it cached of a folder with a card, it takes again after the files were edited.
-            download_mode="force_redownload" if path else None,
+            download_mode=mode,
         )
+        if not path and not Path(builder.cache_dir).exists():
+            check_disk(f"{key}: the dataset {name}", _bytes_to_load(builder))
+        builder.download_and_prepare(download_mode=mode)
+        return builder.as_dataset(split=source.split)
+    except InputError:
+        raise
     # Whatever a hub, a network or a file makes the libraries below raise.
     except Exception as error:
         reason, hint = _explained(error, source, path, revision)
         raise InputError(
             f"{key}: the dataset {name} cannot be loaded ({reason}). Hint: {hint}"
         ) from error
+
+
+def _bytes_to_load(builder: Any) -> int:
+    """What its card says, else its files twice: as they come, and as the table made of them."""
+    from huggingface_hub import HfFileSystem
+
+    files = HfFileSystem()
+    lists = (builder.config.data_files or {}).values()
+    listed = 2 * sum(files.info(file)["size"] for paths in lists for file in paths)
+    return builder.info.size_in_bytes or listed
 
 
 def _explained(

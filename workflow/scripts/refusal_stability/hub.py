@@ -1,10 +1,40 @@
-"""What the Hugging Face hub refuses, in words: why, and what a person can do about it."""
+"""The Hugging Face hub: where its files lie here, and what it refuses, in words.
+
+Only the standard library at import: the Snakefile reads names of what uses this.
+"""
 
 import errno
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+
+from refusal_stability.errors import InputError
 
 _TOKENS = "https://huggingface.co/settings/tokens"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def cache_folder() -> Path:
+    """Return the folder in which the hub's repositories are kept on this machine."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).expanduser()
+
+
+def check_disk(what: str, needed: int) -> None:
+    """Raise InputError if the cache folder's disk has less than ``needed`` bytes free."""
+    cache = cache_folder()
+    free = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.exists())).free
+    if free < needed:
+        raise InputError(
+            f"{what} needs {gigabytes(needed)} in {cache}, which has {gigabytes(free)} free. "
+            "Hint: make room, or set HF_HOME to a folder on a larger disk"
+        )
+
+
+def gigabytes(size: int) -> str:
+    """Return a size in bytes for people."""
+    return f"{size / 1e9:.2f} GB"
 
 
 def explained(
