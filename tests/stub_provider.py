@@ -65,7 +65,7 @@ def stub_provider(
             reply = answer(number, body["messages"][0]["content"])
             time.sleep(reply.delay)
             anthropic = self.path.endswith("/messages")
-            content = (_anthropic if anthropic else _openai)(reply, body)
+            content = (anthropic_body if anthropic else openai_body)(reply, body)
             # The client may have waited no longer.
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._send(reply, json.dumps(content).encode())
@@ -78,7 +78,7 @@ def stub_provider(
             body = {"id": "m", "object": "model", "created": 1, "owned_by": "stub"}
             body |= {"type": "model", "display_name": "m", "created_at": "2026-01-01T00:00:00Z"}
             anthropic = "anthropic-version" in self.headers
-            content = body if found else (_anthropic if anthropic else _openai)(reply, {})
+            content = body if found else (anthropic_body if anthropic else openai_body)(reply, {})
             self._send(reply, json.dumps(content).encode())
 
         def _send(self, reply: Reply, data: bytes) -> None:
@@ -93,20 +93,28 @@ def stub_provider(
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(Handler) as url:
+        stub = Stub(url, [], [], [])
+        yield stub
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port of loopback until the block ends; yield the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    stub = Stub(f"http://127.0.0.1:{server.server_port}", [], [], [])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield stub
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def _openai(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
+def openai_body(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
+    """What OpenAI answers to a request."""
     if reply.status != 200:
         return {"error": {"message": reply.message, "type": "x_error", "code": reply.code or None}}
     refused = reply.ending == "refusal"
@@ -134,7 +142,8 @@ def _openai(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _anthropic(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
+def anthropic_body(reply: Reply, body: dict[str, Any]) -> dict[str, Any]:
+    """What Anthropic answers to a request."""
     if reply.status != 200:
         return {"type": "error", "error": {"type": reply.code, "message": reply.message}}
     endings = {"stop": "end_turn", "length": "max_tokens"}

@@ -95,12 +95,20 @@ def test_string_match_has_no_engine() -> None:
 
 
 def test_judges_behind_an_api_have_no_engine_and_are_told_all() -> None:
-    assert checked(SERVER) == SERVER | DELIVERY
-    assert checked(CLAUDE) == CLAUDE | DELIVERY
-    assert judge_settings.told(checked(SERVER)) == SERVER | DELIVERY
+    assert checked(SERVER) == SERVER | DELIVERY | {"batch": False}
+    assert checked(CLAUDE) == CLAUDE | DELIVERY | {"batch": False}
     assert checked(SERVER | {"temperature": None})["temperature"] is None
     assert api_settings.endpoint(checked(SERVER)) == "http://localhost:8000/v1"
     assert api_settings.endpoint(checked(CLAUDE)) == "https://api.anthropic.com"
+
+
+@pytest.mark.parametrize("judge", [SERVER, CLAUDE])
+def test_no_batch_is_what_was_told_before_there_were_batches(judge: dict[str, Any]) -> None:
+    one_by_one, batch = checked(judge), checked(judge | {"batch": True})
+    assert judge_settings.told(one_by_one) == judge | DELIVERY
+    assert judge_settings.told(batch) == judge | DELIVERY | {"batch": True}
+    for settings in (one_by_one, batch):
+        assert judge_settings.complete(judge_settings.told(settings)) == settings
 
 
 @pytest.mark.parametrize(

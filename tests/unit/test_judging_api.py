@@ -36,6 +36,7 @@ def judge(kind: str, stub: Stub, **settings: Any) -> dict[str, Any]:
         "temperature": 0,
         "answer": "constrained",
         "max_tokens": 64,
+        "batch": False,
         "max_concurrency": 4,
         "timeout": 5,
         "max_retries": 2,

@@ -1,13 +1,12 @@
 """Answers that were paid for, kept as they arrive: JSON lines, by a hash of all that made them."""
 
 import json
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from refusal_stability.files import sha256_text
+from refusal_stability.files import append_json, read_json_lines, sha256_text
 
 
 def answer_key(settings: dict[str, Any], message: str) -> str:
@@ -28,17 +27,13 @@ class AnswerStore:
         self._path = path
         self._lock = threading.Lock()
         self._answers: dict[str, dict[str, Any]] = {}
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        for line in text.splitlines():
+        for entry in read_json_lines(path):
             try:
-                entry = json.loads(line)
                 key, valid = entry["key"], is_answer(entry)
-            except (ValueError, TypeError, KeyError):
+            except (TypeError, KeyError):
                 continue
             if valid:
                 self._answers[key] = entry
-        # A torn line must not spoil the one that follows it.
-        self._start = "" if not text or text.endswith("\n") else "\n"
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the entry of ``key``, if it was paid for."""
@@ -48,10 +43,5 @@ class AnswerStore:
         """Keep an entry: it is on disk when this returns."""
         entry = {"key": key, **entry}
         with self._lock:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(f"{self._start}{json.dumps(entry)}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            self._start = ""
+            append_json(entry, self._path)
             self._answers[key] = entry

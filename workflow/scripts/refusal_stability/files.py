@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,32 @@ def write_json(content: dict[str, Any], path: Path) -> None:
     """Write a manifest: readable JSON, keys in the order given."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     _write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def append_json(entry: dict[str, Any], path: Path) -> None:
+    """Add one line to a file of JSON lines: it is on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        # A line that was torn off must not spoil the one that follows it.
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(json.dumps(entry).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON lines, if it exists; what is none, is skipped."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in text.split("\n"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
 
 
 def read_text(path: Path) -> str:

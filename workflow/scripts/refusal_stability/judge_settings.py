@@ -19,19 +19,24 @@ FILE_KEYS = {
 _TWO_LABELS = ("string_match",)
 # Settings that say the same as their absence, which is how they stand in what jobs are told: what
 # was judged before there were such keys needs no judging again.
-_IMPLIED = {"kind": "vllm", "answer": "constrained"}
+_IMPLIED = {
+    "vllm": {"kind": "vllm", "answer": "constrained"},
+    "openai": {"batch": False},
+    "anthropic": {"batch": False},
+}
 
 
 def told(judge: dict[str, Any]) -> dict[str, Any]:
     """Return what a job is told of its judge: its settings, less what goes without saying."""
-    if judge["kind"] != "vllm":
-        return judge
-    return {key: value for key, value in judge.items() if _IMPLIED.get(key) != value}
+    implied = _IMPLIED.get(judge["kind"], {})
+    return {
+        key: value for key, value in judge.items() if key not in implied or value != implied[key]
+    }
 
 
 def complete(judge: dict[str, Any]) -> dict[str, Any]:
     """Return a judge's settings with what :func:`told` left out."""
-    return {**_IMPLIED, **judge} if judge.get("kind", "vllm") == "vllm" else judge
+    return {**_IMPLIED.get(judge.get("kind", "vllm"), {}), **judge}
 
 
 def instructions_file(judge: dict[str, Any]) -> str:

@@ -11,7 +11,11 @@ import polars as pl
 from refusal_stability.answers import read_answer
 from refusal_stability.api_settings import endpoint
 from refusal_stability.asking import ask_all
+from refusal_stability.batch_anthropic import BatchAnthropic
+from refusal_stability.batch_log import BatchLog
+from refusal_stability.batch_openai import BatchOpenAI
 from refusal_stability.errors import ProviderError
+from refusal_stability.judging_batch import ask_in_batches
 from refusal_stability.labels import ERROR, JUDGE_REFUSED, UNKNOWN
 from refusal_stability.provider_anthropic import Anthropic
 from refusal_stability.provider_openai import OpenAI
@@ -21,6 +25,7 @@ from refusal_stability.rubric import judge_message
 from refusal_stability.verdict_store import VerdictStore, verdict_key
 
 _PROVIDERS = {"openai": OpenAI, "anthropic": Anthropic}
+_BATCH_PROVIDERS = {"openai": BatchOpenAI, "anthropic": BatchAnthropic}
 # Settings that decide an answer, beside what is read; the others are about its delivery.
 _DECISIVE = ("kind", "model", "temperature", "answer", "max_tokens")
 # What the models' own vocabularies delimit turns with; which one a provider uses is not known.
@@ -51,25 +56,27 @@ def judge_pairs(
         if not store.get(keys[-1]):
             missing[keys[-1]] = message
 
-    def ask(key: str) -> None:
-        answer = provider.ask(missing[key])
-        label, reason = read_verdict(answer, judge["max_tokens"])
-        store.add(
-            key,
-            {
-                "label": label,
-                "reason": reason,
-                "model": answer.model,
-                "input_tokens": answer.input_tokens,
-                "output_tokens": answer.output_tokens,
-            },
-        )
+    def keep(key: str, answer: Answer) -> None:
+        if store.get(key) is None:
+            store.add(key, _entry(answer, judge["max_tokens"]))
 
+    log = BatchLog(cache.with_suffix(".batches"))
+    under_way = set().union(*(batch.keys for batch in log.wanted(endpoint(judge), missing)))
+    if under_way and not judge["batch"]:
+        raise ProviderError(
+            f"{judge['name']}: {len(under_way)} requests are under way in a batch at "
+            f"{endpoint(judge)}. Hint: set batch: true to wait for it; to pay for them again, "
+            f"delete {log.path}"
+        )
     failures: dict[str, str] = {}
-    with closing(_PROVIDERS[judge["kind"]](judge, limit)) as provider:
-        if missing:
+    kind = (_BATCH_PROVIDERS if judge["batch"] else _PROVIDERS)[judge["kind"]]
+    with closing(kind(judge, limit)) as provider:
+        if missing.keys() - under_way:
             _try_out(judge, provider, judge_message(rubric, "Say hello.", "Hello."))
-            failures = ask_all(judge, missing, ask)
+        if judge["batch"]:
+            failures = ask_in_batches(judge, provider, missing, keep, log)
+        elif missing:
+            failures = ask_all(judge, missing, lambda key: keep(key, provider.ask(missing[key])))
     entries = [store.get(key) or {"label": ERROR, "reason": failures[key]} for key in keys]
     facts = {
         "engine": provider.sdk,
@@ -94,6 +101,18 @@ def read_verdict(answer: Answer, max_tokens: int) -> tuple[str, str | None]:
         case "stop":
             return read_answer(answer.text)
     return UNKNOWN, f"the answer ended with {answer.ending}"
+
+
+def _entry(answer: Answer, max_tokens: int) -> dict[str, Any]:
+    """Return what is kept of an answer."""
+    label, reason = read_verdict(answer, max_tokens)
+    return {
+        "label": label,
+        "reason": reason,
+        "model": answer.model,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+    }
 
 
 def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:

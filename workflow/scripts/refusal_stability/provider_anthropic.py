@@ -1,6 +1,6 @@
 """Anthropic's models, through the Messages API."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refusal_stability.providers import (
     ANSWER_SCHEMA,
@@ -11,6 +11,9 @@ from refusal_stability.providers import (
     sdk_name,
 )
 from refusal_stability.rate_limit import RateLimit
+
+if TYPE_CHECKING:
+    from anthropic.types import Message
 
 _ENDINGS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 
@@ -29,9 +32,10 @@ class Anthropic:
             "model": judge["model"],
             "max_tokens": judge["max_tokens"],
         }
+        # The SDK has no name for it any more; models of its time still take it.
+        self._unnamed: dict[str, Any] = {}
         if judge["temperature"] is not None:
-            # The SDK has no name for it any more; models of its time still take it.
-            self._request["extra_body"] = {"temperature": judge["temperature"]}
+            self._unnamed["temperature"] = judge["temperature"]
         if judge["answer"] == "constrained":
             format_ = {"type": "json_schema", "schema": ANSWER_SCHEMA}
             self._request["output_config"] = {"format": format_}
@@ -40,10 +44,16 @@ class Anthropic:
         """See :class:`~refusal_stability.providers.Provider`."""
         try:
             reply = self._client.messages.create(
-                messages=[{"role": "user", "content": message}], **self._request
+                **self._body(message), extra_body=self._unnamed or None
             )
         except self._sdk.AnthropicError as error:
             raise failed(self._judge, self._sdk, error) from error
+        return self._answer(reply)
+
+    def _body(self, message: str) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": message}], **self._request}
+
+    def _answer(self, reply: "Message") -> Answer:
         return Answer(
             text="".join(block.text for block in reply.content if block.type == "text"),
             # "refusal" is Anthropic's word too.

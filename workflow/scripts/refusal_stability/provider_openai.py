@@ -45,11 +45,11 @@ class ChatCompletions:
             ProviderError: no message would get an answer.
             FailedRequestError: this one got none.
         """
-        limited = {"model": self._entry["model"], self._max_tokens: max_tokens} | request
+        body = self._body(messages, max_tokens) | request
         try:
-            completion = self._client.chat.completions.create(messages=messages, **limited)
+            completion = self._client.chat.completions.create(**body)
         except self._sdk.OpenAIError as error:
-            if is_filtered(error):
+            if is_filtered(getattr(error, "body", None)):
                 return None
             raise failed(self._entry, self._sdk, error) from error
         if not completion.choices:
@@ -70,6 +70,13 @@ class ChatCompletions:
         """Close the connections."""
         self._client.close()
 
+    def _body(self, messages: list[dict[str, str]], max_tokens: int) -> dict[str, Any]:
+        return {
+            "model": self._entry["model"],
+            "messages": messages,
+            self._max_tokens: max_tokens,
+        }
+
 
 class OpenAI(ChatCompletions):
     """A judge behind the Chat Completions API."""
@@ -85,8 +92,13 @@ class OpenAI(ChatCompletions):
 
     def ask(self, message: str) -> Answer:
         """See :class:`~refusal_stability.providers.Provider`."""
-        messages = [{"role": "user", "content": message}]
-        completion = self.complete(messages, self._entry["max_tokens"], **self._request)
+        asked = self._asked(message)
+        return self._answer(self.complete(*asked, **self._request))
+
+    def _asked(self, message: str) -> tuple[list[dict[str, str]], int]:
+        return [{"role": "user", "content": message}], self._entry["max_tokens"]
+
+    def _answer(self, completion: "ChatCompletion | None") -> Answer:
         if completion is None:
             return Answer("", "refusal", self._entry["model"], 0, 0)
         choice, usage = completion.choices[0], completion.usage

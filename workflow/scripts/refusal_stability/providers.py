@@ -1,7 +1,7 @@
 """Models behind an API, through their providers' own SDKs: one message in, one answer out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
@@ -26,6 +26,10 @@ _FATAL = {
     403: "the key may not use this model",
     404: "there is no such model or endpoint; it may have been retired",
 }
+# Request timeout, conflict, too many requests: the same message may pass later.
+_PASSING = (408, 409, 429)
+# Least patience for a batch to be taken in, in seconds: it is many megabytes.
+SUBMIT_SECONDS = 600.0
 _NO_QUOTA = ("insufficient_quota", "billing_error")
 _FILTERED = ("content_filter", "content_policy_violation")
 
@@ -43,6 +47,29 @@ class Answer:
 
 class FailedRequestError(Exception):
     """One message got no answer after all retries; its text says why, without any content."""
+
+
+class RefusedRequestError(FailedRequestError):
+    """One message is refused for what it is: it would be refused again."""
+
+
+class UnknownBatchError(Exception):
+    """The provider knows no batch of this id, or not under this key."""
+
+
+@dataclass(frozen=True)
+class BatchState:
+    """How far a batch is: ``done`` requests of ``total``, whatever came of them.
+
+    ``refused`` says why the provider will work on none of them; a batch that was ``cancelled``
+    on its page has answers to some.
+    """
+
+    ended: bool
+    done: int
+    total: int
+    refused: str | None = None
+    cancelled: bool = False
 
 
 class Provider(Protocol):
@@ -63,6 +90,41 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
+
+
+class BatchProvider(Provider, Protocol):
+    """A provider that also takes many messages at once and answers within a day."""
+
+    max_requests: int
+    max_bytes: int
+
+    def request(self, key: str, message: str) -> dict[str, Any]:
+        """Return one request of a batch; ``key`` has at most 64 letters and digits."""
+
+    def submit(self, requests: list[dict[str, Any]], submission: str) -> str:
+        """Send a batch and return its id; ``submission`` is noted in it where that is possible.
+
+        It is sent once: after an error that is no RefusedRequestError, it may have got through.
+
+        Raises:
+            ProviderError, FailedRequestError: as of a message.
+        """
+
+    def find(self, submission: str, since: float, count: int, known: set[str]) -> str | None:
+        """Return the id of a batch that got through although its answer did not.
+
+        Args:
+            submission: as it was noted.
+            since: when it was submitted at the earliest, in seconds since 1970.
+            count: how many requests it holds.
+            known: ids of other batches.
+        """
+
+    def state(self, batch_id: str) -> BatchState:
+        """Tell how far a batch is. Raises UnknownBatchError too."""
+
+    def results(self, batch_id: str) -> Iterator[tuple[str, Answer | FailedRequestError]]:
+        """Yield key and answer, or what went wrong, of the requests of a batch that has ended."""
 
 
 def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) -> dict[str, Any]:
@@ -100,7 +162,7 @@ def failed(entry: dict[str, Any], sdk: ModuleType, error: Exception) -> Exceptio
     if not isinstance(error, sdk.APIStatusError):
         # Such as an answer that is not the provider's JSON.
         return FailedRequestError(f"the SDK could not read the answer ({type(error).__name__})")
-    code = error_code(error)
+    code = error_code(error.body)
     shown = f"HTTP {error.status_code}" + (f" {code}" if code else "")
     reason = "the quota is used up" if code in _NO_QUOTA else _FATAL.get(error.status_code)
     if reason:
@@ -108,7 +170,13 @@ def failed(entry: dict[str, Any], sdk: ModuleType, error: Exception) -> Exceptio
             f"{entry['name']}: {endpoint(entry)} refuses {entry['model']}: {reason} ({shown}). "
             "Hint: mend that and run again; what was paid for is kept"
         )
-    return FailedRequestError(shown)
+    return failed_request(error.status_code, shown)
+
+
+def failed_request(status: int, reason: str) -> FailedRequestError:
+    """Return the failure of one message, by its HTTP status."""
+    lasting = 400 <= status < 500 and status not in _PASSING
+    return RefusedRequestError(reason) if lasting else FailedRequestError(reason)
 
 
 def look_up(
@@ -139,9 +207,8 @@ def look_up(
         raise failed(entry, sdk, error) from error
 
 
-def error_code(error: Exception) -> str:
-    """Return the provider's short name of an error, or nothing: never its message."""
-    body = getattr(error, "body", None)
+def error_code(body: Any) -> str:
+    """Return the provider's short name of an error, of its JSON, or nothing: never its message."""
     inner = body.get("error", body) if isinstance(body, dict) else None
     if not isinstance(inner, dict):
         return ""
@@ -149,9 +216,9 @@ def error_code(error: Exception) -> str:
     return code if code.replace("_", "").isalnum() and len(code) <= 40 else ""
 
 
-def is_filtered(error: Exception) -> bool:
-    """Tell whether a provider's filter refused the message itself."""
-    return error_code(error) in _FILTERED
+def is_filtered(body: Any) -> bool:
+    """Tell, by the JSON of an error, whether a provider's filter refused the message itself."""
+    return error_code(body) in _FILTERED
 
 
 def sdk_name(sdk: ModuleType) -> str:
