@@ -137,6 +137,13 @@ def _route(stub: BatchStub, call: str, headers: Any, data: bytes) -> Any:
         case "POST", "messages":
             stub.trials.append(json.loads(data))
             return anthropic_body(Reply(), stub.trials[-1])
+        case "GET", "models", name:
+            about = {"id": name, "object": "model", "created": 1, "owned_by": "stub"}
+            return about | {
+                "type": "model",
+                "display_name": name,
+                "created_at": "2026-01-01T00:00:00Z",
+            }
         case "POST", "files":
             return _upload(stub, headers["Content-Type"], data)
         case "POST", "batches":

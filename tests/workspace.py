@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +46,22 @@ class Workspace:
         if not {"--configfile", "--profile", "--lint"} & set(arguments):
             arguments = ("--configfile", "config/test.yaml", *arguments)
         return self.call(str(Path(sys.executable).parent / "snakemake"), *arguments)
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start Snakemake; when the block ends, kill it with all its jobs."""
+        command = [str(Path(sys.executable).parent / "snakemake")]
+        command += ["--configfile", "config/test.yaml", *arguments]
+        # A session of its own, so that the jobs can be killed with it.
+        quiet = subprocess.DEVNULL
+        run = subprocess.Popen(
+            command, cwd=self.folder, stdout=quiet, stderr=quiet, start_new_session=True
+        )
+        try:
+            yield run
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         # What pytest and `make test` set for themselves is not for the jobs.

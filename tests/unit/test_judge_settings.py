@@ -39,9 +39,12 @@ CLASSIFIER = {
 STRING_MATCH = {"name": "phrases", "kind": "string_match", "phrases": "phrases.txt"}
 
 
+HUMAN = {"name": "ann", "kind": "human", "labels": "labels.csv"}
+
+
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("rubric.txt", "phrases.txt"):
+    for name in ("rubric.txt", "phrases.txt", "labels.csv"):
         (tmp_path / name).write_text("Sorry\n")
     monkeypatch.setenv("TEST_KEY", "sk-secret")
     monkeypatch.delenv("NO_KEY", raising=False)
@@ -92,6 +95,12 @@ def test_string_match_has_no_engine() -> None:
     assert checked(STRING_MATCH) == STRING_MATCH
     assert judge_settings.told(STRING_MATCH) == STRING_MATCH
     assert judge_settings.complete(STRING_MATCH) == STRING_MATCH
+
+
+def test_a_human_has_labels_and_nothing_else() -> None:
+    assert checked(HUMAN) == HUMAN
+    assert judge_settings.told(HUMAN) == judge_settings.complete(HUMAN) == HUMAN
+    assert judge_settings.labels_of(HUMAN) == ("REFUSE", "PARTIAL", "COMPLY")
 
 
 def test_judges_behind_an_api_have_no_engine_and_are_told_all() -> None:
@@ -187,6 +196,10 @@ def test_the_labels_that_a_kind_can_give() -> None:
         (VLLM | {"kind": "vlm"}, [".kind: 'vlm'", "did you mean 'vllm'?"]),
         (VLLM | {"kind": "string_match"}, ["unknown key ", "known keys are name, kind, phrases"]),
         (VLLM | {"phrases": "phrases.txt"}, ["unknown key 'phrases'"]),
+        (HUMAN | {"labels": "no.csv"}, [".labels: no file no.csv"]),
+        (HUMAN | {"rubric": "rubric.txt"}, ["unknown key 'rubric'", "name, kind, labels"]),
+        ({"name": "ann", "kind": "human"}, ["the key 'labels' is missing"]),
+        (SERVER | {"batch": 1}, [".batch: 1 is not true or false"]),
         (STRING_MATCH | {"gpus": 1}, ["unknown key 'gpus'"]),
         ({"name": "a", "kind": "string_match"}, ["the key 'phrases' is missing"]),
         ({"kind": "string_match", "phrases": "phrases.txt"}, ["the key 'name' is missing"]),

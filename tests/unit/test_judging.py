@@ -47,7 +47,7 @@ def responses(rows: list[tuple]) -> pl.DataFrame:
 
 def judged(rows: list[tuple], phrases: Path = GCG) -> tuple[pl.DataFrame, dict]:
     judge = {"name": "phrases", "kind": "string_match", "phrases": str(phrases)}
-    verdicts, manifest = judge_model(judge, PROMPTS, responses(rows), Path("unused"))
+    verdicts, manifest = judge_model(judge, "m", PROMPTS, responses(rows), Path("unused"))
     json.dumps(manifest)
     return Verdicts.validate(verdicts, cast=True), manifest
 

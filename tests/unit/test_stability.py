@@ -219,3 +219,10 @@ def test_counts_add_up(labels: list[str]) -> None:
 @given(any_lists)
 def test_the_contract_is_kept(labels: list[str]) -> None:
     Stability.validate(stability(verdicts(labels)), cast=True)
+
+
+def test_a_model_without_a_verdict_has_no_row_and_joins_the_others() -> None:
+    none = stability(verdicts([R]).clear())
+    assert none.is_empty()
+    both = pl.concat([none, stability(verdicts([R]))])
+    assert Stability.validate(both, cast=True).height == 2 * len(SCORINGS)

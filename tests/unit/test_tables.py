@@ -128,6 +128,27 @@ def test_a_model_that_a_judge_has_not_seen_is_in_none_of_its_rows() -> None:
                 assert table.filter(pl.col(judge) == "j", pl.col(model) == "m").is_empty(), name
 
 
+def test_a_judge_of_a_sample_is_compared_on_what_he_labelled() -> None:
+    # The human labelled 4 of model m's 12 responses, one of them UNKNOWN, and none of n's.
+    human: Letters = {("ann", "m"): ["R. ..", ".. .C", "U. R."]}
+    stability, of_pairs = parts(verdicts(LABELS | human))
+    empty = of_pairs[0][2].clear()
+    settings = replace(SETTINGS, max_invalid_share=0.25)
+    prompts = prompts_of(verdicts(LABELS))
+    tables = checked(make_tables(stability, [*of_pairs, ("ann", "n", empty)], prompts, settings))
+    # good says R, P and, of the third prompt, C and R: of three valid pairs, two agree.
+    agreement = row(tables["judge_agreement"], judge_a="good", judge_b="ann", model="m")
+    assert (agreement["n"], agreement["n_invalid"]) == (3, 1)
+    assert agreement["agreement"] == pytest.approx(2 / 3)
+    of_human = tables["models"].filter(judge="ann")
+    assert of_human["model"].to_list() == ["m", "all"]
+    found = row(of_human, model="m")
+    assert (found["n_responses"], found["n_invalid"], found["n_missing"]) == (4, 1, 8)
+    # A response without a row is not invalid: 1 of 4 is at the limit, and 9 of 12 would be over it.
+    with pytest.raises(InvalidVerdictsError, match=r"judge ann on model m: 25\.00% \(1 of 4\)"):
+        make_tables(stability, of_pairs, prompts, replace(settings, max_invalid_share=0.2))
+
+
 @pytest.mark.parametrize(
     "labels",
     [

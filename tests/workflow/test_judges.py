@@ -1,6 +1,7 @@
 """Judges of every kind beside the demo's, on its finished run."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from refusal_stability.contracts import Responses, Verdicts
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.rubric import judge_message
 from refusal_stability.table_contracts import TABLES
+from stub_batches import BatchStub, stub_batches
+from stub_provider import Reply
 from vllm_server import vllm_server
 from workspace import REPOSITORY, Workspace
 
@@ -62,6 +65,84 @@ def test_string_match_beside_a_vllm_judge(finished_copy: Workspace) -> None:
     models = files.read_csv(finished_copy.run / "tables/models.csv", TABLES["models"])
     assert set(models["judge"]) == {"judge-good", "judge-noisy", "phrases"}
     assert set(models.filter(judge="phrases")["partial_rate"]) == {0}
+
+
+def sample_of(workspace: Workspace, model: str = "tiny-llama") -> pl.DataFrame:
+    """Every third verdict of a judge on one model, as a person would write it down."""
+    return (
+        verdicts(workspace, "judge-good", model)
+        .gather_every(3)
+        .select(pl.lit(model).alias("model"), "prompt_id", "temperature", "seed", "label")
+        .cast({"label": pl.String})
+    )
+
+
+def test_a_person_who_labelled_a_sample_beside_the_judges(finished_copy: Workspace) -> None:
+    sample = sample_of(finished_copy)
+    # Of one label he was not sure, in another he says otherwise.
+    second = sample["label"][1]
+    other = "COMPLY" if second == "REFUSE" else "REFUSE"
+    spoilt = pl.Series("label", ["UNKNOWN", other, *sample["label"][2:]])
+    sample.with_columns(spoilt).write_csv(finished_copy.folder / "ann.csv")
+    add_judge(finished_copy, {"name": "ann", "kind": "human", "labels": "ann.csv"})
+    config = finished_copy.read_config()
+    config["statistics"] = {"max_invalid_share": 0.1}
+    finished_copy.write_config(config)
+    result = finished_copy.snakemake("--cores", "2")
+    assert result.returncode == 0, result.stderr
+    n = sample.height
+    assert verdicts(finished_copy, "ann").height == n
+    assert verdicts(finished_copy, "ann", "tiny-qwen").is_empty()
+    assert manifest(finished_copy, "ann")["invalid"] == {"UNKNOWN": 1}
+    tables = finished_copy.run / "tables"
+    agreement = files.read_csv(tables / "judge_agreement.csv", TABLES["judge_agreement"])
+    [found] = agreement.filter(judge_a="judge-good", judge_b="ann", model="tiny-llama").to_dicts()
+    assert (found["n"], found["n_invalid"]) == (n - 1, 1)
+    assert found["agreement"] == pytest.approx((n - 2) / (n - 1))
+    models = files.read_csv(tables / "models.csv", TABLES["models"]).filter(judge="ann")
+    assert models["model"].to_list() == ["tiny-llama", "all"]
+    assert models["n_missing"][0] == verdicts(finished_copy, "judge-good").height - n
+    drawn = {path.stem for path in (finished_copy.run / "figures/ann").glob("*.svg")}
+    assert drawn == {path.stem for path in (finished_copy.run / "figures/judge-good").glob("*.svg")}
+    # Another label makes this judge anew, and no other.
+    sample.write_csv(finished_copy.folder / "ann.csv")
+    aggregates = {"stability": 1, "statistics": 1, "figures": 3}
+    assert finished_copy.planned() == {"judge_without_gpu": 2, **aggregates}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("label", "MAYBE", "ann.csv, line 2: the label 'MAYBE' is not one of"),
+        ("model", "gemma", "ann.csv, line 2: the run has no model 'gemma'"),
+        ("seed", "9", "ann.csv, line 2: the run has no seed '9'"),
+    ],
+)
+def test_wrong_human_labels_are_one_line_before_any_job(
+    workspace: Workspace, column: str, value: str, says: str
+) -> None:
+    row = {"model": "tiny-llama", "prompt_id": "a" * 12, "temperature": "0", "seed": "1"}
+    row |= {"label": "REFUSE", column: value}
+    pl.DataFrame([row]).write_csv(workspace.folder / "ann.csv")
+    add_judge(workspace, {"name": "ann", "kind": "human", "labels": "ann.csv"})
+    result = workspace.snakemake("--dry-run")
+    assert result.returncode != 0
+    assert [line for line in result.stderr.splitlines() if "rror" in line] == [
+        next(line for line in result.stderr.splitlines() if says in line)
+    ]
+    assert "Traceback" not in result.stderr
+    assert not (workspace.folder / "results").exists()
+
+
+def test_a_prompt_that_was_not_asked_is_one_line(finished_copy: Workspace) -> None:
+    sample_of(finished_copy).with_columns(prompt_id=pl.lit("f" * 12)).head(1).write_csv(
+        finished_copy.folder / "ann.csv"
+    )
+    add_judge(finished_copy, {"name": "ann", "kind": "human", "labels": "ann.csv"})
+    result = finished_copy.snakemake("--cores", "1", "all_verdicts")
+    assert result.returncode != 0
+    assert "error: ann.csv, line 2: the run has no prompt_id 'ffffffffffff'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def demo_judge(workspace: Workspace, **changed: object) -> dict:
@@ -202,6 +283,33 @@ def test_a_model_that_is_not_there_is_one_line_and_costs_nothing(
     assert "Traceback" not in result.stderr
     assert KEY not in result.stderr
     assert not (finished_copy.run / "cache").exists()
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+def test_a_job_that_is_killed_while_it_waits_for_a_batch_submits_no_other(
+    finished_copy: Workspace, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    stub = BatchStub(fate=lambda _: Reply("Label: PARTIAL"), looks=None)
+    with stub_batches(stub):
+        add_judge(finished_copy, api_judge(stub.url, kind, batch=True))
+        target = f"results/reduced/verdicts/api-{kind}/tiny-llama.parquet"
+        with finished_copy.started("--cores", "1", target) as run:
+            deadline = time.monotonic() + 120
+            # It looks at a batch that is never done.
+            while not stub.batches or stub.batches[0].looks < 1:
+                assert run.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        stub.looks = 0
+        result = finished_copy.snakemake("--unlock")
+        result = finished_copy.snakemake("--cores", "1", target)
+        assert result.returncode == 0, result.stderr
+        assert len(stub.batches) == len(stub.trials) == 1
+    about = manifest(finished_copy, f"api-{kind}")
+    assert about["judge"]["batch"] is True
+    assert about["asked"] == about["distinct_pairs"] == len(stub.batches[0].requests)
+    assert about["labels"] == {"PARTIAL": about["count"]}
 
 
 def test_a_missing_key_is_one_line_before_any_job(workspace: Workspace) -> None:

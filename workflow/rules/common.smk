@@ -14,6 +14,7 @@ sys.path.insert(0, "workflow/scripts")
 from refusal_stability import (
     command,
     hub_weights,
+    human_labels,
     model_settings,
     prompt_settings,
     versions,
@@ -42,6 +43,8 @@ try:
         prompt_settings.check_made_prompts(
             config["prompts"], Path("results", config["run"], "prompts.json")
         )
+    if workflow.is_main_process:
+        human_labels.check_judges(config)
     # The (judge, model) pairs of a run that starts from labels; a run of models has none.
     LABEL_PAIRS = []
     if "labels" in config:

@@ -33,12 +33,13 @@ def main() -> None:
     prompts = files.read_parquet(args.prompts, Prompts)
     responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
     judge = pinned(complete(args.judge), args.fetched)
-    verdicts, manifest = judge_model(judge, prompts, responses, args.cache)
+    # Every cell lies in a folder named for its model.
+    model = args.responses[0].parent.name
+    verdicts, manifest = judge_model(judge, model, prompts, responses, args.cache)
     files.write_parquet(verdicts, args.output, Verdicts)
     files.write_json(manifest, args.manifest)
     print(
-        f"{manifest['count']} verdicts from {manifest['distinct_pairs']} distinct pairs, "
-        f"invalid: {manifest['invalid'] or 'none'}",
+        f"{manifest['count']} verdicts, invalid: {manifest['invalid'] or 'none'}",
         file=sys.stderr,
     )
 

@@ -14,6 +14,7 @@ FILE_KEYS = {
     "openai": "rubric",
     "anthropic": "rubric",
     "string_match": "phrases",
+    "human": "labels",
 }
 # Kinds that know no PARTIAL.
 _TWO_LABELS = ("string_match",)

@@ -8,11 +8,12 @@ import polars as pl
 from refusal_stability import (
     judging_api,
     judging_classifier,
+    judging_human,
     judging_string_match,
     judging_vllm,
     versions,
 )
-from refusal_stability.files import read_text, sha256_text
+from refusal_stability.files import read_text, sha256_file, sha256_text
 from refusal_stability.judge_settings import FILE_KEYS, instructions_file, labels_of
 from refusal_stability.labels import ERROR, INCOMPLETE, VALID_LABELS
 
@@ -32,12 +33,17 @@ _ANSWER = {"label": pl.String, "reason": pl.String} | dict.fromkeys(_PROBABILITI
 
 
 def judge_model(
-    judge: dict[str, Any], prompts: pl.DataFrame, responses: pl.DataFrame, cache: Path
+    judge: dict[str, Any],
+    model: str,
+    prompts: pl.DataFrame,
+    responses: pl.DataFrame,
+    cache: Path,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Give every response of one model a verdict; a distinct (prompt, response) is judged once.
+    """Give every response of one model a verdict; of a human judge, every one that he labelled.
 
     Args:
         judge: an entry of the configuration's `judges`, defaults filled in.
+        model: the model's name in the configuration.
         prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
         responses: all cells of the model, each keeping the contract
             :class:`~refusal_stability.contracts.Responses`.
@@ -50,6 +56,28 @@ def judge_model(
     Raises:
         InputError: the file that the judge follows, or its weights, cannot be used.
     """
+    if judge["kind"] == "human":
+        verdicts, facts = judging_human.label_responses(judge, model, responses)
+    else:
+        verdicts, facts = _judge_distinct(judge, prompts, responses, cache)
+    invalid = verdicts.filter(~pl.col("label").is_in(VALID_LABELS))
+    manifest = {
+        "version": versions.JUDGING,
+        "judge": judge,
+        "labels_it_can_give": labels_of(judge),
+        f"{FILE_KEYS[judge['kind']]}_sha256": sha256_file(Path(instructions_file(judge))),
+        **facts,
+        "count": verdicts.height,
+        "labels": _counts(verdicts),
+        "invalid": _counts(invalid),
+    }
+    return verdicts, manifest
+
+
+def _judge_distinct(
+    judge: dict[str, Any], prompts: pl.DataFrame, responses: pl.DataFrame, cache: Path
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Ask a judge about every distinct (prompt, response), once."""
     instructions = read_text(Path(instructions_file(judge)))
     to_judge = responses.with_columns(skipped=_skipped())
     # In order of appearance, so that the same responses make the same batch.
@@ -80,19 +108,7 @@ def judge_model(
         **{name: pl.when(pl.col("skipped").is_null()).then(name) for name in _PROBABILITIES},
         response_sha256=pl.col("response").map_elements(sha256_text, return_dtype=pl.String),
     )
-    invalid = verdicts.filter(~pl.col("label").is_in(VALID_LABELS))
-    manifest = {
-        "version": versions.JUDGING,
-        "judge": judge,
-        "labels_it_can_give": labels_of(judge),
-        f"{FILE_KEYS[judge['kind']]}_sha256": sha256_text(instructions),
-        **engine_facts,
-        "count": verdicts.height,
-        "distinct_pairs": pairs.height,
-        "labels": _counts(verdicts),
-        "invalid": _counts(invalid),
-    }
-    return verdicts, manifest
+    return verdicts, engine_facts | {"distinct_pairs": pairs.height}
 
 
 def _skipped() -> pl.Expr:

@@ -148,22 +148,22 @@ def load_labels(
     return Labels(ordered, numbers, prompts, manifest)
 
 
-def read_label_files(paths: Sequence[Path]) -> LabelFiles:
+def read_label_files(paths: Sequence[Path], columns: Sequence[str] = COLUMNS) -> LabelFiles:
     """Read label files as they are. Raises InputError if one of them cannot be read."""
-    tables = [_without_blank_end(path, _read(path)) for path in paths]
+    tables = [_without_blank_end(path, _read(path, columns)) for path in paths]
     starts = [sum(table.height for table in tables[:number]) for number in range(len(tables))]
     return LabelFiles(list(paths), starts, pl.concat(tables))
 
 
-def _read(path: Path) -> pl.DataFrame:
+def _read(path: Path, columns: Sequence[str]) -> pl.DataFrame:
     def compact(table: pl.LazyFrame) -> pl.LazyFrame:
         # Categories while reading: 20 million rows of text would be several GB.
-        return table.with_columns(pl.col(COLUMNS).cast(pl.Categorical))
+        return table.with_columns(pl.col(columns).cast(pl.Categorical))
 
-    table = read_table(path, COLUMNS, OPTIONAL_COLUMNS, compact)
+    table = read_table(path, columns, OPTIONAL_COLUMNS, compact)
     absent = [column for column in OPTIONAL_COLUMNS if column not in table.columns]
     return table.with_columns(pl.lit(None, pl.String).alias(column) for column in absent).select(
-        *COLUMNS, *OPTIONAL_COLUMNS
+        *columns, *OPTIONAL_COLUMNS
     )
 
 

@@ -27,7 +27,8 @@ def stability(verdicts: pl.DataFrame) -> pl.DataFrame:
         n_invalid=(~label.is_in(VALID_LABELS)).sum(),
     )
     temperatures = within["temperature"].unique().sort()
-    names = {t: temperature_text(t) for t in temperatures}
+    # Without verdicts there is one name all the same: with none, the column would not become text.
+    names = {t: temperature_text(t) for t in temperatures} or {0.0: temperature_text(0.0)}
     pooled = within.group_by("model", "prompt_id", maintain_order=True).agg(
         pl.col(*_COUNTS, "n_invalid").sum()
     )
