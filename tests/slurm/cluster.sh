@@ -173,7 +173,7 @@ CONF
 
 stop() {
     local folder=$1 name pid tries
-    if [[ -s $folder/slurmctld.pid ]]; then timeout 10 scancel --user root || true; fi
+    if grep -qsF "$folder/" /etc/slurm/slurm.conf; then timeout 10 scancel --user root || true; fi
     # The database ends after those that write to it.
     for name in slurmd slurmctld slurmdbd mariadbd munged; do
         [[ -s $folder/$name.pid ]] || continue
@@ -189,7 +189,7 @@ stop() {
         kill -9 "$pid" 2> /dev/null || true
     done
     for name in slurm.conf slurmdbd.conf gres.conf; do
-        if grep -qsxF "$MARK" "/etc/slurm/$name"; then rm "/etc/slurm/$name"; fi
+        if grep -qsF "$folder/" "/etc/slurm/$name"; then rm "/etc/slurm/$name"; fi
     done
     rm -rf "$folder/database"
 }
