@@ -213,7 +213,7 @@ def test_temperatures(value: str, fragments: list[str]) -> None:
         ("[42.5]", ["seeds[0]: 42.5 is not an integer"]),
         ("[42, 43.0]", ["seeds[1]: 43.0 is not an integer"]),
         ("[true]", ["seeds[0]: True is not an integer"]),
-        ("['42']", ["seeds[0]: '42' is not an integer", "without quotes"]),
+        ("['42']", ["seeds[0]: '42' is not an integer", "without quotes, as 42"]),
         ("[.nan]", ["seeds[0]: nan is not an integer"]),
         ("[-1]", ["seeds[0]: -1 is out of range", "at least 0"]),
         ("[4294967296]", ["seeds[0]: 4294967296 is out of range", "at most 4294967295"]),

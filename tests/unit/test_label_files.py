@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from refusal_stability.contracts import PromptInfo, Verdicts
 from refusal_stability.errors import InputError
-from refusal_stability.label_files import COLUMNS, Labels, load_labels
+from refusal_stability.label_files import Labels, load_labels
 from refusal_stability.label_pairs import label_pairs
+from refusal_stability.label_tables import LABEL_COLUMNS
 from refusal_stability.names import NAME
 
 REPOSITORY = Path(__file__).parents[2]
@@ -225,22 +226,22 @@ def test_the_order_of_rows_and_files_does_not_matter(
         ),
         pytest.param(
             [row for row in grid() if (row["model"], row["temperature"]) != ("b", "0.7")],
-            ["labels: judge j has no label of model b at temperature 0.7, but of model a"],
+            ["a.csv, line 6: judge j has labelled model a at temperature 0.7, but not model b"],
             id="temperatures",
         ),
         pytest.param(
             [row for row in grid() if (row["model"], row["seed"]) != ("a", "2")],
-            ["labels: judge j has no label of model a at seed 2, but of model b"],
+            ["a.csv, line 8: judge j has labelled model b at seed 2, but not model a"],
             id="seeds",
         ),
         pytest.param(
             [*grid("j", "a"), *grid("k", "b")],
-            ["labels: judges j and k have labelled no common response"],
+            ["a.csv, line 10: judge k, whose labels begin here, and judge j (", "a.csv, line 2)"],
             id="judges",
         ),
         pytest.param(
             [*grid("jk"), *(row | {"prompt_id": "p9"} for row in grid("l", "a")[::2])],
-            ["labels: judges j and l have labelled no common response"],
+            ["a.csv, line 34: judge l, whose labels begin here, and judge j (", "no common"],
             id="a third judge",
         ),
         pytest.param(
@@ -283,7 +284,7 @@ def test_numbers_that_are_written_alike(tmp_path: Path) -> None:
     assert "differ but are both written 0.3" in message
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", LABEL_COLUMNS)
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_missing_column(tmp_path: Path, name: str, column: str) -> None:
     rows = [{key: value for key, value in row.items() if key != column} for row in grid()]
@@ -292,14 +293,14 @@ def test_a_missing_column(tmp_path: Path, name: str, column: str) -> None:
     assert all(other in message for other in rows[0])
 
 
-HEADER = ",".join(COLUMNS)
+HEADER = ",".join(LABEL_COLUMNS)
 ROW = "a,p1,0.0,1,REFUSE,j"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.csv", "", "a.csv: there is no column 'model', only nothing"),
+        ("a.csv", "", "a.csv: the file is empty"),
         ("a.csv", f"{HEADER}\n", "a.csv: there are no rows"),
         ("a.csv", f"{HEADER}\n\n\n", "a.csv: there are no rows"),
         ("a.csv", f"{HEADER}\n{ROW}\n\n{ROW}\n", "a.csv, line 3: the model is empty"),
@@ -396,7 +397,7 @@ def test_prompt_info_that_is_refused(tmp_path: Path, rows: Rows, says: str) -> N
         (with_row(1, model="x/y"), "a.csv, line 3: the model 'x/y' cannot be a file name"),
         (with_row(1, judge="all"), "a.csv, line 3: the judge name 'all' is reserved"),
         (grid(judge=""), "a.csv: no row names a judge and a model"),
-        ([{"model": "a"}], "a.csv: there is no column 'judge', only model"),
+        ([{"model": "a"}], "a.csv: there is no column 'prompt_id', only model"),
     ],
 )
 def test_names_are_checked_when_a_run_is_planned(tmp_path: Path, rows: Rows, says: str) -> None:

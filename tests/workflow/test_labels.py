@@ -219,7 +219,7 @@ PLANNED = {
         "strict.csv, line 74: the model 'x/qwen' cannot be a file name",
     ),
     "models too": (configure(seeds=[1]), "/config/test.yaml: seeds: a run that starts from labels"),
-    "not CSV": (rewrite("strict.csv", lambda _: ""), "strict.csv: there is no column 'judge'"),
+    "an empty file": (rewrite("strict.csv", lambda _: ""), "strict.csv: the file is empty"),
 }
 RUN = {
     "a label": (

@@ -142,7 +142,9 @@ def _wrong_type(value: Any, wanted: str) -> str:
     }
     if isinstance(wanted, list):
         wanted = wanted[0]
-    if wanted in ("number", "integer") and isinstance(value, str):
+    if wanted == "integer" and isinstance(value, str):
+        hint = "write it without quotes, as 42"
+    elif wanted == "number" and isinstance(value, str):
         hint = "write it without quotes, and 0.1 rather than 1e-1, which YAML reads as text"
     elif wanted == "array":
         hint = "write [a, b] or one '- item' a line"

@@ -128,7 +128,7 @@ def check_distinct(files: LabelFiles, rows: pl.DataFrame) -> None:
     )
 
 
-def check_grids(rows: pl.DataFrame) -> None:
+def check_grids(files: LabelFiles, rows: pl.DataFrame) -> None:
     """Refuse models of one judge that differ in their temperatures or in their seeds."""
     for column in ("temperature", "seed"):
         grids: dict[str, dict[str, set[str]]] = {}
@@ -145,14 +145,15 @@ def check_grids(rows: pl.DataFrame) -> None:
                 for having, lacking in ((first, model), (model, first)):
                     missing = sorted(grid[having] - grid[lacking], key=float)
                     if missing:
+                        row = _first_row(rows, judge=judge, model=having, **{column: missing[0]})
                         raise InputError(
-                            f"labels: judge {judge} has no label of model {lacking} at {column} "
-                            f"{missing[0]}, but of model {having}. Hint: give all models the "
-                            f"same {column}s, or leave one of the models out"
+                            f"{files.place(row)}: judge {judge} has labelled model {having} at "
+                            f"{column} {missing[0]}, but not model {lacking}. Hint: give "
+                            f"all models the same {column}s, or leave one of the models out"
                         )
 
 
-def check_judges_overlap(rows: pl.DataFrame) -> None:
+def check_judges_overlap(files: LabelFiles, rows: pl.DataFrame) -> None:
     """Refuse two judges that have not labelled one response in common."""
     judges = rows["judge"].dtype.categories
     # Sorted, the judges of one response follow each other.
@@ -167,10 +168,15 @@ def check_judges_overlap(rows: pl.DataFrame) -> None:
         both |= set(pairs.select("judge_before", "judge").unique().iter_rows())
     for pair in combinations(range(len(judges)), 2):
         if pair not in both:
+            first, second = (judges[place] for place in pair)
+            begin, begins = (
+                files.place(_first_row(rows, judge=judge)) for judge in (first, second)
+            )
             raise InputError(
-                f"labels: judges {judges[pair[0]]} and {judges[pair[1]]} have labelled no common "
-                "response (model, prompt_id, temperature, seed). Hint: give one of them a run of "
-                "its own, or add the spellings of a model to model_aliases"
+                f"{begins}: judge {second}, whose labels begin here, and judge {first} ({begin}) "
+                "have labelled no common response (model, prompt_id, temperature, seed). Hint: "
+                "give one of them a run of its own, or add the spellings of a model to "
+                "model_aliases"
             )
 
 
@@ -198,6 +204,15 @@ def check_prompt_info(
             f"{path}: {len(lacking)} prompt_id(s) of the labels are missing, the first is "
             f"{lacking[0]} ({files.place_of('prompt_id', lacking[0])}). Hint: add them"
         )
+
+
+def _first_row(rows: pl.DataFrame, **values: str) -> int:
+    """Return the first row that holds these values."""
+    return (
+        rows.select(pl.all_horizontal(pl.col(key) == values[key] for key in values))
+        .to_series()
+        .arg_max()
+    )
 
 
 def _numbers(rows: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

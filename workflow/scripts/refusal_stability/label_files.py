@@ -12,11 +12,10 @@ from refusal_stability import label_checks
 from refusal_stability.contracts import Verdicts
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_file
-from refusal_stability.label_tables import place, read_table
+from refusal_stability.label_tables import LABEL_COLUMNS, place, read_table
 from refusal_stability.labels import LABELS
 from refusal_stability.names import Aliases, names_of
 
-COLUMNS = ("model", "prompt_id", "temperature", "seed", "label", "judge")
 OPTIONAL_COLUMNS = ("response_sha256", "reason")
 INFO_COLUMNS = ("prompt_id", "source", "category")
 # The source of a prompt of which nothing is known.
@@ -100,7 +99,7 @@ def load_labels(
         InputError: something is wrong; one line names file and row.
     """
     files = read_label_files(paths)
-    label_checks.check_filled(files, COLUMNS)
+    label_checks.check_filled(files, LABEL_COLUMNS)
     label_checks.check_labels(files)
     label_checks.check_hashes(files)
     temperatures = label_checks.checked_temperatures(files)
@@ -124,8 +123,8 @@ def load_labels(
         _coded(files.rows["label"], LABELS),
     )
     label_checks.check_distinct(files, rows)
-    label_checks.check_grids(rows)
-    label_checks.check_judges_overlap(rows)
+    label_checks.check_grids(files, rows)
+    label_checks.check_judges_overlap(files, rows)
     manifest = {
         "files": [
             {"path": str(path), "sha256": sha256_file(path), "rows": files.file_rows(number).height}
@@ -148,7 +147,7 @@ def load_labels(
     return Labels(ordered, numbers, prompts, manifest)
 
 
-def read_label_files(paths: Sequence[Path], columns: Sequence[str] = COLUMNS) -> LabelFiles:
+def read_label_files(paths: Sequence[Path], columns: Sequence[str] = LABEL_COLUMNS) -> LabelFiles:
     """Read label files as they are. Raises InputError if one of them cannot be read."""
     tables = [_without_blank_end(path, _read(path, columns)) for path in paths]
     starts = [sum(table.height for table in tables[:number]) for number in range(len(tables))]

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from refusal_stability.errors import InputError
-from refusal_stability.label_tables import place, read_table
+from refusal_stability.label_tables import LABEL_COLUMNS, checked_columns, place, read_table
 from refusal_stability.names import Aliases, names_of
 
 
@@ -14,7 +14,8 @@ def label_pairs(
 ) -> list[tuple[str, str]]:
     """Return the (judge, model) pairs of label files, judge by judge.
 
-    Only the two columns are read; the labels are checked by the job that imports them.
+    Only the two columns are read, and the names of all; the labels are checked by the job that
+    imports them.
 
     Raises:
         InputError: polars is missing, a file cannot be read, or a name cannot be used.
@@ -26,6 +27,7 @@ def label_pairs(
         )
     found: dict[tuple[str, str], Path] = {}
     for path in map(Path, paths):
+        checked_columns(path, LABEL_COLUMNS)
         pairs = read_table(
             path, ("judge", "model"), shape=lambda table: table.unique(maintain_order=True)
         )

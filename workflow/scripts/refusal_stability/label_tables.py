@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 KINDS = (".csv", ".parquet")
+# What a file of labels must have.
+LABEL_COLUMNS = ("model", "prompt_id", "temperature", "seed", "label", "judge")
 
 
 def read_table(
@@ -39,13 +41,7 @@ def read_table(
     """
     import polars as pl
 
-    there = columns_of(path)
-    for column in columns:
-        if column not in there:
-            raise InputError(
-                f"{path}: there is no column '{column}', only {', '.join(there) or 'nothing'}. "
-                f"Hint: the file needs the columns {', '.join(columns)}"
-            )
+    there = checked_columns(path, columns)
     wanted = [*columns, *(column for column in optional if column in there)]
     for column in wanted:
         if there.count(column) > 1:
@@ -70,6 +66,20 @@ def read_table(
 def is_csv(path: Path) -> bool:
     """Tell whether a file is read as CSV, by its ending."""
     return path.suffix.lower() == ".csv"
+
+
+def checked_columns(path: Path, columns: Sequence[str]) -> list[str]:
+    """Return the names of a file's columns. Raises InputError if one of ``columns`` is missing."""
+    there = columns_of(path)
+    if not there:
+        raise InputError(f"{path}: the file is empty. Hint: leave it out, or fill it")
+    for column in columns:
+        if column not in there:
+            raise InputError(
+                f"{path}: there is no column '{column}', only {', '.join(there)}. "
+                f"Hint: the file needs the columns {', '.join(columns)}"
+            )
+    return there
 
 
 def columns_of(path: Path) -> list[str]:
