@@ -9,8 +9,9 @@ UV_VERSION := 0.13.9
 TORCH := $(shell grep -m1 '^torch==' envs/requirements.txt)
 # An engine needs about 2 GB: more cores than four at once would be no demo for a laptop.
 CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
-# Rich progress where somebody watches, plain lines in a file.
-LOGGER := $(shell test -t 2 && echo --logger rich)
+# Rich progress where somebody watches, plain lines in a file; the reason of each job is a list of
+# files, which hides the rest.
+LOGGER := --quiet reason $(shell test -t 2 && echo --logger rich)
 DEMO := $(BIN)/snakemake --configfile config/demo.yaml
 REPORT := results/demo/report.html
 # Files named on the command line take the place of those of config/replication.yaml.

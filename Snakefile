@@ -52,3 +52,5 @@ rule all:
     input:
         ALL_TABLES,
         ALL_FIGURES,
+    message:
+        f"All tables and figures are in {RUN}"

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from label_grids import Letters, assert_row, row, tables_of, verdicts_of_codes
+from label_grids import SETTINGS, Letters, assert_row, row, tables_of, verdicts_of_codes
+from refusal_stability.resampling import Resamples
 
 
 def test_first_comply_by_hand() -> None:
@@ -87,3 +88,33 @@ def test_no_valid_label_is_no_prompt() -> None:
     nothing = {"n_prompts": 0, "n_invalid": 2, "comply_in_1": None, "median_tries": None}
     for prompts in table["prompts"]:
         assert_row(row(table, prompts=prompts), nothing)
+
+
+def test_intervals_of_medians_are_those_of_resampled_prompts() -> None:
+    # (models, prompts, seeds): how many of 4 replies comply; the others are refused.
+    comply = np.array([[1, 2, 4, 4, 2, 1, 1, 4, 2], [1, 1, 1, 2, 4, 4, 1, 2, 0]])
+    codes = np.where(np.arange(4) < comply[..., None], 2, 0)[None, :, :, None]
+    table = tables_of(verdicts_of_codes(codes))["first_comply"].filter(prompts="all")
+    counts = Resamples(9, SETTINGS.bootstrap_resamples, SETTINGS.bootstrap_seed).counts
+    with np.errstate(divide="ignore"):
+        tries = 4 / comply
+    for model, rows in {"m0": tries[:1], "m1": tries[1:], "all": tries}.items():
+        # The pairs of every model come along with a prompt.
+        drawn = [np.concatenate([np.repeat(row, held) for row in rows]) for held in counts]
+        seen = [np.median(one[np.isfinite(one)]) for one in drawn]
+        every = [np.median(np.where(np.isinf(one), 1e9, one)) for one in drawn]
+        for name, medians in {"median_tries_seen": seen, "median_tries": every}.items():
+            low, high = np.quantile(medians, [0.025, 0.975])
+            assert high < 1e9, "one censored prompt of nine reaches no bound here"
+            bounds = {f"{name}_low": pytest.approx(low), f"{name}_high": pytest.approx(high)}
+            found = row(table, model=model)
+            assert {key: found[key] for key in bounds} == bounds
+
+
+def test_an_interval_that_reaches_censored_prompts_is_empty() -> None:
+    # The median of three is seen, but resamples may hold the censored one twice.
+    table = tables_of({("j", "m"): ["CC", "CR", "RR"]})["first_comply"]
+    found = row(table, model="m", prompts="all")
+    bounds = {"median_tries_low": None, "median_tries_high": None}
+    assert_row(found, bounds | {"median_tries": 2, "median_tries_seen": 1.5})
+    assert (found["median_tries_seen_low"], found["median_tries_seen_high"]) == (1, 2)

@@ -1,5 +1,7 @@
 """How many times must one ask until the model complies?"""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -8,6 +10,13 @@ from refusal_stability.resampling import Resamples, interval
 from refusal_stability.summaries import estimate, frame, prompt_mean, with_sum
 
 TRIES = (1, 3, 5, 10, 20)
+# Which kinds of prompts a group holds: 0 has no REFUSE, 2 mostly REFUSE, 1 is in between.
+GROUPS = {
+    "all": [0, 1, 2],
+    "never_refuses": [0],
+    "refuses": [1, 2],
+    "mostly_refuses": [2],
+}
 
 
 def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
@@ -25,13 +34,10 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
         counts = grid.counts(judge)[:, 0]
         invalid = np.nan_to_num(grid.measure(judge, "n_invalid")[:, 0])
         n, refuse, comply = counts.sum(axis=-1), counts[..., 0], counts[..., 2]
-        groups = {
-            "all": n > 0,
-            "never_refuses": (n > 0) & (refuse == 0),
-            "refuses": refuse > 0,
-            "mostly_refuses": 2 * refuse > n,
-        }
-        for name, of in groups.items():
+        kind = np.where(n > 0, (refuse > 0).astype(int) + (2 * refuse > n), -1)
+        medians = _medians(_tries(n, comply), kind, resamples)
+        for name, kinds in GROUPS.items():
+            of = np.isin(kind, kinds)
             seen = of & (comply > 0)
             columns = {}
             for k in TRIES:
@@ -45,9 +51,8 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
                     n_prompts=with_sum(of.sum(axis=-1)),
                     n_invalid=with_sum(np.where(of | (n == 0), invalid, 0).sum(axis=-1)),
                     n_censored=with_sum((of & ~seen).sum(axis=-1)),
-                    median_tries_seen=_medians(np.where(seen, _tries(n, comply), np.nan)),
-                    median_tries=_medians(np.where(of, _tries(n, comply), np.nan)),
                     **columns,
+                    **medians[name],
                 ).with_columns(judge=pl.lit(judge), prompts=pl.lit(name))
             )
     return pl.concat(tables)
@@ -71,16 +76,76 @@ def _tries(n: np.ndarray, comply: np.ndarray) -> np.ndarray:
         return n / comply
 
 
-def _medians(tries: np.ndarray) -> np.ndarray:
-    """Return medians, (models + 1,), of (models, prompts), the last one over all pairs.
+def _medians(
+    tries: np.ndarray, kind: np.ndarray, resamples: Resamples
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return {group: columns of medians with their bounds, each (models + 1,)}, all pairs last.
 
-    nan is no prompt, and the median where it is censored.
+    A censored prompt takes more tries than any other: a median among them, and an interval that
+    reaches them, is nan. With all pairs, a resampled prompt brings its pairs of every model along.
+
+    Args:
+        tries: (models, prompts), inf is censored.
+        kind: (models, prompts), as in GROUPS; -1 is no prompt.
     """
-    medians = np.full(len(tries) + 1, np.nan)
-    for place, row in enumerate([*tries, tries.ravel()]):
-        known = row[~np.isnan(row)]
-        if known.size:
-            # The upper of the two in the middle: a mean with a censored one has no value.
-            upper = np.sort(known)[known.size // 2]
-            medians[place] = np.nan if np.isinf(upper) else np.median(known)
-    return medians
+    values = np.unique(tries[kind >= 0])
+    n_models = len(tries)
+    prompts = np.zeros((n_models + 1, 3, len(values)))
+    found = {name: np.full((2, n_models + 1, resamples.resamples), np.nan) for name in GROUPS}
+    every = np.zeros((resamples.resamples, 3, len(values)))
+    for model in range(n_models + 1):
+        if model < n_models:
+            there = kind[model] >= 0
+            cells = 3 * np.searchsorted(values, tries[model]) + kind[model]
+            cells, pattern = np.unique(cells[there], return_inverse=True)
+            patterns = np.full(there.size, -1)
+            patterns[there] = pattern
+            held = np.zeros((resamples.resamples, 3, len(values)))
+            held[:, cells % 3, cells // 3] = resamples.pattern_counts(patterns)
+            prompts[model, cells % 3, cells // 3] = np.bincount(pattern)
+            every += held
+        else:
+            held = every
+        for name, kinds in GROUPS.items():
+            found[name][:, model] = _both(held[:, kinds].sum(axis=1), values)
+    prompts[-1] = prompts[:-1].sum(axis=0)
+    columns = {}
+    for name, kinds in GROUPS.items():
+        of = prompts[:, kinds].sum(axis=1)
+        there = np.isin(kind, kinds)
+        n = [
+            [*each.sum(axis=-1), each.any(axis=0).sum()]
+            for each in (there, there & ~np.isinf(tries))
+        ]
+        columns[name] = {}
+        for column, median, distribution, few in zip(
+            ("median_tries", "median_tries_seen"), _both(of, values), found[name], n, strict=True
+        ):
+            columns[name] |= _uncensored(column, median, distribution, few)
+    return columns
+
+
+def _both(held: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the medians, (2, ...), of values held (..., values) times: of all, and of the seen."""
+    return np.stack([_median(held, values), _median(held * ~np.isinf(values), values)])
+
+
+def _median(held: np.ndarray, values: np.ndarray) -> np.ndarray:
+    if not values.size:
+        return np.full(held.shape[:-1], np.nan)
+    reached = held.cumsum(axis=-1)
+    n = reached[..., -1:]
+    middle = [values[(reached > place).argmax(axis=-1)] for place in ((n - 1) // 2, n // 2)]
+    # With a censored value it is censored.
+    return np.where(n[..., 0] > 0, sum(middle) / 2, np.nan)
+
+
+def _uncensored(
+    name: str, median: np.ndarray, distribution: np.ndarray, n: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Return the columns of an estimate, without what is censored."""
+    with np.errstate(invalid="ignore"):
+        low, high = interval(distribution.T, np.array(n))
+    median = np.where(np.isinf(median), np.nan, median)
+    known = np.isfinite(median) & np.isfinite(high)
+    return estimate(name, median, np.where(known, low, np.nan), np.where(known, high, np.nan))

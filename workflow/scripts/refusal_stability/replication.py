@@ -57,7 +57,9 @@ def replication(figures: Sequence[dict[str, Any]], tables: dict[str, pl.DataFram
             value, or a list of values) and an aggregate `of_rows` (only, mean, min, max).
         tables: every table of the run, by name.
     """
-    return pl.DataFrame([_row(figure, tables) for figure in figures], infer_schema_length=None)
+    rows = pl.DataFrame([_row(figure, tables) for figure in figures], infer_schema_length=None)
+    # Nobody wants to read the last digits of a subtraction.
+    return rows.with_columns(pl.selectors.float().round_sig_figs(12))
 
 
 def _row(figure: dict[str, Any], tables: dict[str, pl.DataFrame]) -> dict[str, Any]:

@@ -180,8 +180,7 @@ TABLES: dict[str, type[dy.Schema]] = {
         prompts=_choice("all", "never_refuses", "refuses", "mostly_refuses"),
         **_counts("n_prompts", "n_invalid", "n_censored"),
         **_estimates(_share, *(f"comply_in_{k}" for k in (1, 3, 5, 10, 20))),
-        median_tries=_positive(),
-        median_tries_seen=_positive(),
+        **_estimates(_positive, "median_tries", "median_tries_seen"),
     ),
     "seed_effect": _table(
         **_model(),

@@ -88,8 +88,12 @@ def make_tables(
         "seed_effect": seeds,
         "alarms": alarms.alarms(grid, seeds),
     }
+    # Nobody wants to read 1.9000000000000008.
+    without_rounding = pl.selectors.float().round_sig_figs(12)
     return {
-        name: contract.create_empty() if tables[name] is None else _judged_only(tables[name], grid)
+        name: contract.create_empty()
+        if tables[name] is None
+        else _judged_only(tables[name], grid).with_columns(without_rounding)
         for name, contract in TABLES.items()
     }
 
