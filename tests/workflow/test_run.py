@@ -71,9 +71,31 @@ def test_the_manifest_says_how_a_cell_was_made(finished: Workspace) -> None:
     assert (manifest["engine"], manifest["engine_version"]) == ("vllm", "0.32.0")
     assert manifest["dtype"] == "float32"
     assert manifest["determinism"] == "default"
+    replies = files.read_parquet(folder / "T1_seed2.parquet", Responses)
+    assert manifest["input_tokens"] == replies["prompt_tokens"].sum()
+    assert manifest["output_tokens"] == replies["response_tokens"].sum()
+    # Of the whole job, most is the start of the engine.
+    assert 0 < manifest["engine_seconds"] < job_seconds(finished, "generate/tiny-llama/T1_seed2")
     assert manifest["prompts_sha256"] == prompts["sha256"]
     assert re.fullmatch("[0-9a-f]{64}", manifest["chat_template_sha256"])
     assert manifest["count"] == prompts["count"] == 12
+
+
+def job_seconds(workspace: Workspace, job: str) -> float:
+    return float((workspace.run / f"benchmarks/{job}.tsv").read_text().splitlines()[1].split()[0])
+
+
+def test_a_judges_manifest_says_what_was_asked(finished: Workspace) -> None:
+    path = finished.run / "verdicts/judge-good/tiny-llama.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    table = responses(finished, "tiny-llama")
+    assert manifest["count"] == table.height == 48
+    pairs = table.select("prompt_id", "response").unique().height
+    assert manifest["distinct_pairs"] == pairs
+    # One label each, spelt in one to eight tokens, and perhaps the end of the turn.
+    assert pairs <= manifest["output_tokens"] <= 9 * pairs
+    assert manifest["input_tokens"] > table.unique(["prompt_id", "response"])["prompt_tokens"].sum()
+    assert 0 < manifest["engine_seconds"] < job_seconds(finished, "judge/judge-good/tiny-llama")
 
 
 def test_a_cell_generated_again_is_the_same_to_the_byte(finished_copy: Workspace) -> None:

@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -177,10 +178,14 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
 
 def complete(
     llm: "LLM", requests: list[list[int]], sampling: "list[SamplingParams]"
-) -> "list[RequestOutput]":
+) -> "tuple[list[RequestOutput], dict[str, Any]]":
     """Run all requests, token ids each, as one batch, and end the engine's worker processes.
 
     Progress lines go to standard error.
+
+    Returns:
+        The outputs, and for the manifest what they took: tokens read and written, and seconds,
+        to which the start of the engine does not belong.
     """
     from tqdm import tqdm
 
@@ -192,11 +197,17 @@ def complete(
         bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}]\n",
     )
     prompts = [{"prompt_token_ids": ids} for ids in requests]
+    start = time.monotonic()
     outputs = llm.generate(prompts, sampling, use_tqdm=progress)
+    took = {
+        "input_tokens": sum(map(len, requests)),
+        "output_tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
+        "engine_seconds": round(time.monotonic() - start, 3),
+    }
     # An engine without workers ends with this process, at no cost (see command.leave).
     if llm.llm_engine.vllm_config.parallel_config.world_size > 1:
         llm.llm_engine.engine_core.shutdown()
-    return outputs
+    return outputs, took
 
 
 def determinism_mode() -> str:

@@ -55,7 +55,7 @@ def generate_cell(
         )
         for prompt_id in prompts["prompt_id"]
     ]
-    outputs = engine.complete(llm, requests, sampling)
+    outputs, took = engine.complete(llm, requests, sampling)
     opened = opens_reasoning(tokenizer, requests[0])
     rows = []
     for prompt_id, output in zip(prompts["prompt_id"], outputs, strict=True):
@@ -82,6 +82,7 @@ def generate_cell(
         **engine.engine_manifest(llm, tokenizer, folder),
         "prompts_sha256": prompts_sha256(prompts),
         "count": len(rows),
+        **took,
     }
     return pl.DataFrame(rows, infer_schema_length=None), manifest
 

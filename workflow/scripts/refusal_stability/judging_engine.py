@@ -40,7 +40,8 @@ def ask_engine(
     short = [ids for ids in requests if len(ids) <= room]
     llm = engine.load_engine(judge, folder)
     sampling, read = prepare(tokenizer)
-    outputs = iter(engine.complete(llm, short, [sampling] * len(short)))
+    completed, took = engine.complete(llm, short, [sampling] * len(short))
+    outputs = iter(completed)
     answers = [
         read(next(outputs))
         if len(ids) <= room
@@ -50,4 +51,4 @@ def ask_engine(
         }
         for ids in requests
     ]
-    return answers, engine.engine_manifest(llm, tokenizer, folder)
+    return answers, engine.engine_manifest(llm, tokenizer, folder) | took
