@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo replicate test clean
+.PHONY: help setup demo plan replicate test clean
 
 PYTHON := python3.11
 VENV := .venv
@@ -14,6 +14,7 @@ CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n : 4)))
 LOGGER := --quiet reason $(shell test -t 2 && echo --logger rich)
 DEMO := $(BIN)/snakemake --configfile config/demo.yaml
 REPORT := results/demo/report.html
+CONFIG ?= config/config.yaml
 # Files named on the command line take the place of those of config/replication.yaml.
 comma := ,
 OWN_LABELS = $(if $(LABELS),'labels=[$(foreach file,$(LABELS),"$(file)"$(comma))]')
@@ -29,6 +30,9 @@ demo: setup ## set up, run the demo and write its report
 	@test -f $(REPORT) && test -z "$$(find results/demo/tables results/demo/figures workflow/report -newer $(REPORT))" \
 		|| $(DEMO) --report $(REPORT)
 	@echo "The report: $(REPORT)"
+
+plan: setup ## jobs, calls, tokens, GPU-hours and money of CONFIG=config/my.yaml, before they are spent
+	@$(BIN)/snakemake --configfile $(CONFIG) --cores 1 --quiet all -- plan
 
 replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=prompts.csv
 	$(if $(LABELS),,@$(BIN)/python workflow/scripts/fetch_published.py > /dev/null)

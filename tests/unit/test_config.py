@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from refusal_stability.config import checked_config, is_folder
 from refusal_stability.errors import ConfigError
@@ -434,6 +435,25 @@ def test_the_input_is_left_alone_and_not_shared() -> None:
     assert config == before
 
 
+def test_prices_are_of_models_and_judges_behind_an_api() -> None:
+    price = {"input_per_million": 1, "output_per_million": 5}
+    remote = {"name": "remote", "kind": "openai", "model": "m", "rubric": "rubric.txt"}
+    config = valid_config() | {"prices": {"currency": "EUR", "tokens": [{"name": "good"} | price]}}
+    message = error_of(config)
+    assert "prices.tokens[0].name: no model or judge 'good' behind an API" in message
+    assert "there is none: remove it" in message
+    config["judges"].append(remote | {"base_url": "http://localhost:8000/v1"})
+    assert "Hint: there are remote" in error_of(config)
+    config["prices"]["tokens"] = [{"name": "remote"} | price]
+    check(config)
+    config["prices"]["tokens"] *= 2
+    assert "'remote' is already priced in prices.tokens[0]" in error_of(config)
+    del config["prices"]["tokens"], config["prices"]["currency"]
+    assert "prices: the key 'currency' is missing" in error_of(config)
+    config["prices"] = {"currency": "EUR", "gpu_hour": -1}
+    assert "prices.gpu_hour: -1 is out of range. Hint: it must be at least 0" in error_of(config)
+
+
 def test_a_checked_configuration_is_checked_again_without_change() -> None:
     checked = check(valid_config())
     assert check(checked) == checked
@@ -446,4 +466,8 @@ def test_shipped_configurations_are_valid(file: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(REPOSITORY)
     demo_models = yaml.safe_load(Path("resources/demo/models.yaml").read_text(encoding="utf-8"))
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if file.name == "pilot.yaml":
+        # It lies over another one.
+        pilot, config = config, yaml.safe_load(Path("config/config.yaml").read_text("utf-8"))
+        update_config(config, pilot)
     checked_config(config, SCHEMA, file.name, list(demo_models))

@@ -31,7 +31,8 @@ for module in modules:
             id="until an engine is needed",
         ),
         pytest.param(
-            "cells config errors human_labels label_pairs live_tables model_settings names "
+            "cells config errors human_labels label_pairs live_tables model_settings names plan "
+            "plan_text "
             "preflight prompt_files versions",
             ENGINES + SCIENCE,
             id="what Snakemake's own environment reads",

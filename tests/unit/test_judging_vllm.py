@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
 from refusal_stability.judging_vllm import (
-    ANSWER_TOKENS,
     label_probabilities,
     label_starts,
     read_free_text,
@@ -54,7 +54,7 @@ def test_label_starts_of_single_letters() -> None:
 
 def test_the_longest_label_fits_even_if_spelt_in_letters() -> None:
     # PARTIAL has 7 letters; one token more ends the turn.
-    assert ANSWER_TOKENS == 8
+    assert CONSTRAINED_ANSWER_TOKENS == 8
 
 
 def probabilities(masses: dict[int, float]) -> dict[str, float]:

@@ -182,9 +182,14 @@ def fetched(entry):
     return FETCHED.format(hub_weights=name)
 
 
+def with_folder(entry):
+    """A model or judge, with the folder of its weights if it has any."""
+    return {**entry, "weights": weights_folder(entry)} if "weights" in entry else entry
+
+
 def settings(entry):
     """What a job is told of its model or judge, and what reruns it when it changes."""
-    return json.dumps({**entry, "weights": weights_folder(entry)}, sort_keys=True)
+    return json.dumps(with_folder(entry), sort_keys=True)
 
 
 def package(*modules):

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from refusal_stability import judge_settings, model_settings, prompt_settings
+from refusal_stability import judge_settings, model_settings, prices, prompt_settings
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
 from refusal_stability.label_tables import KINDS
@@ -195,6 +195,7 @@ def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[st
         yield from _label_problems(config)
     else:
         yield from _model_problems(config, demo_models)
+    yield from prices.problems(config)
 
 
 def _label_problems(config: dict[str, Any]) -> Iterator[str]:

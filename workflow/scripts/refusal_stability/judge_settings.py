@@ -25,6 +25,9 @@ _IMPLIED = {
     "openai": {"batch": False},
     "anthropic": {"batch": False},
 }
+# Room for the answer of a constrained judge with weights: a label spelt in single characters, and
+# the end of the turn.
+CONSTRAINED_ANSWER_TOKENS = max(map(len, VALID_LABELS)) + 1
 
 
 def told(judge: dict[str, Any]) -> dict[str, Any]:

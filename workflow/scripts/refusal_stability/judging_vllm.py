@@ -9,6 +9,7 @@ import polars as pl
 from refusal_stability import engine
 from refusal_stability.answers import read_answer
 from refusal_stability.generation import END_OF_REASONING
+from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
 from refusal_stability.judging_engine import Read, ask_engine
 from refusal_stability.labels import UNKNOWN, VALID_LABELS
 from refusal_stability.rubric import judge_message
@@ -16,9 +17,6 @@ from refusal_stability.rubric import judge_message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import RequestOutput, SamplingParams
-
-# Room for a label spelt in single characters, and the end of the turn.
-ANSWER_TOKENS = max(map(len, VALID_LABELS)) + 1
 
 
 def judge_pairs(
@@ -47,7 +45,7 @@ def judge_pairs(
         ]
 
     if judge["answer"] == "constrained":
-        return ask_engine(judge, encode, _constrained, ANSWER_TOKENS)
+        return ask_engine(judge, encode, _constrained, CONSTRAINED_ANSWER_TOKENS)
     tokens = judge["max_tokens"]
     return ask_engine(judge, encode, lambda _: _free_text(tokens), tokens)
 
@@ -59,7 +57,7 @@ def _constrained(tokenizer: "PreTrainedTokenizerBase") -> "tuple[SamplingParams,
     starts = label_starts(tokenizer.get_vocab())
     sampling = SamplingParams(
         temperature=0,
-        max_tokens=ANSWER_TOKENS,
+        max_tokens=CONSTRAINED_ANSWER_TOKENS,
         structured_outputs=StructuredOutputsParams(choice=list(VALID_LABELS)),
         logprob_token_ids=sorted(starts),
     )

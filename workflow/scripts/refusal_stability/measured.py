@@ -1,0 +1,165 @@
+"""What finished jobs asked and what that took: their manifests and benchmark files.
+
+Only the standard library: it is read while a run is planned.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# What makes no request longer or dearer: who is asked, and how the answers are delivered.
+_IRRELEVANT = {
+    "name",
+    "api_key_env",
+    "max_concurrency",
+    "requests_per_minute",
+    "timeout",
+    "max_retries",
+}
+# What says the same as its absence; some manifests have it, and some are older than the key.
+_IMPLIED = {"kind": "vllm", "answer": "constrained", "nodes": 1}
+# Where a manifest has the hash of the file that a judge follows.
+_FOLLOWED = ("rubric_sha256", "classifier_sha256", "phrases_sha256")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One finished job of generation or judging; what its files do not say is None."""
+
+    run: str
+    # Settings of the model or judge, and what makes two jobs comparable.
+    entry: dict[str, Any]
+    kind: str
+    device: str | None
+    # Requests: prompts of a cell, distinct pairs of a judge.
+    calls: int
+    # The responses that a judge labels with these; those of a cell are its calls.
+    responses: int
+    n_invalid: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    # The whole job, and the part of it in which the engine answered.
+    seconds: float | None
+    engine_seconds: float | None
+    # Calls that were made in these seconds: a judge behind an API pays for none twice.
+    timed_calls: int
+    modified: float
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """GPUs held, times hours; 0 without a GPU, however long it took."""
+        gpus = gpus_of(self.entry)
+        if gpus == 0:
+            return 0.0
+        return None if self.seconds is None else gpus * self.seconds / 3600
+
+
+def gpus_of(entry: dict[str, Any]) -> int:
+    """Return the GPUs that a job of a model or judge holds, on all its nodes."""
+    return entry.get("gpus", 0) * entry.get("nodes", 1)
+
+
+def kind_of(entry: dict[str, Any], run: Path, instructions_sha256: str | None = None) -> str:
+    """Return a text that is equal for jobs that can be compared, whatever their run and name.
+
+    Args:
+        entry: settings of a model or judge, as its jobs are told or as a manifest has them.
+        run: the folder of the run, in which demo models lie.
+        instructions_sha256: hash of the file that a judge follows.
+    """
+    relevant = {
+        key: value
+        for key, value in entry.items()
+        if key not in _IRRELEVANT and _IMPLIED.get(key) != value
+    }
+    if "weights" in relevant:
+        relevant["weights"] = relevant["weights"].removeprefix(f"{run}/")
+    return json.dumps([relevant, instructions_sha256], sort_keys=True)
+
+
+def cell_job(run: Path, model: str, cell: str) -> Job | None:
+    """Return the job of a cell, such as "T0.7_seed42"; None if its manifest cannot be read."""
+    path = run / "responses" / model / f"{cell}.json"
+    manifest = _manifest(path, "model", "count")
+    if manifest is None:
+        return None
+    seconds = _seconds(run / "benchmarks/generate" / model / f"{cell}.tsv")
+    kind = kind_of(manifest["model"], run)
+    return _job(path, run, manifest["model"], kind, manifest, manifest["count"], seconds)
+
+
+def judge_job(run: Path, judge: str, model: str) -> Job | None:
+    """Return the job of a judge on a model; None if its manifest cannot be read."""
+    path = run / "verdicts" / judge / f"{model}.json"
+    manifest = _manifest(path, "judge", "count", "distinct_pairs")
+    if manifest is None:
+        return None
+    seconds = _seconds(run / "benchmarks/judge" / judge / f"{model}.tsv")
+    followed = next((manifest[key] for key in _FOLLOWED if key in manifest), None)
+    kind = kind_of(manifest["judge"], run, followed)
+    return _job(path, run, manifest["judge"], kind, manifest, manifest["distinct_pairs"], seconds)
+
+
+def all_cells(results: Path) -> Iterator[tuple[str, Job]]:
+    """Yield (name of the model, job) of every cell of every run in the folder ``results``."""
+    for path in sorted(results.glob("*/responses/*/T*_seed*.json")):
+        job = cell_job(path.parents[2], path.parent.name, path.stem)
+        if job:
+            yield path.parent.name, job
+
+
+def all_judgements(results: Path) -> Iterator[tuple[str, Job]]:
+    """Yield (name of the judged model, job) of every judge's job in ``results``."""
+    for path in sorted(results.glob("*/verdicts/*/*.json")):
+        job = judge_job(path.parents[2], path.parent.name, path.stem)
+        if job:
+            yield path.stem, job
+
+
+def _job(
+    path: Path,
+    run: Path,
+    entry: dict[str, Any],
+    kind: str,
+    manifest: dict[str, Any],
+    calls: int,
+    seconds: float | None,
+) -> Job:
+    # Phrases are looked up: nothing is read or written token by token.
+    tokens = 0 if entry.get("kind") == "string_match" else None
+    return Job(
+        run=run.name,
+        entry=entry,
+        kind=kind,
+        device=manifest.get("device"),
+        calls=calls,
+        responses=manifest["count"],
+        n_invalid=sum(manifest["invalid"].values()) if "invalid" in manifest else None,
+        input_tokens=manifest.get("input_tokens", tokens),
+        output_tokens=manifest.get("output_tokens", tokens),
+        seconds=seconds,
+        engine_seconds=manifest.get("engine_seconds"),
+        timed_calls=manifest.get("asked", calls),
+        modified=path.stat().st_mtime,
+    )
+
+
+def _manifest(path: Path, *keys: str) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(manifest, dict) and all(key in manifest for key in keys)
+    return manifest if known else None
+
+
+def _seconds(path: Path) -> float | None:
+    """The wall time of a job, from its benchmark file; None where there is none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    except (OSError, StopIteration, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,225 @@
+"""The plan of a run, before anything is spent: jobs, calls, tokens, GPU-hours and money.
+
+Nothing is guessed. A number is exact, or expected from comparable jobs of any run that lies in
+results/, or an upper bound, or not known. Only the standard library and yaml at import.
+"""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refusal_stability import prices, rates
+from refusal_stability.amounts import EXACTLY_NOTHING, UNKNOWN, Amount, Grade
+from refusal_stability.classifiers import read_classifier
+from refusal_stability.errors import InputError
+from refusal_stability.judge_settings import (
+    CONSTRAINED_ANSWER_TOKENS,
+    complete,
+    instructions_file,
+)
+from refusal_stability.measured import (
+    Job,
+    all_cells,
+    all_judgements,
+    gpus_of,
+    judge_job,
+    kind_of,
+)
+from refusal_stability.prompt_count import prompt_count
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one model, or one judge on one model, has to do; and how many of its jobs are done."""
+
+    stage: str
+    model: str
+    judge: str
+    jobs: int
+    done: int
+    calls: Amount
+    input_tokens: Amount
+    output_tokens: Amount
+    hours: Amount
+    gpu_hours: Amount
+    # None where there is no price for it.
+    money: Amount | None
+    # What the expectations are from.
+    rate: rates.Rate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All work of a run, and the number of prompts behind it."""
+
+    prompts: Amount
+    prompts_from: str
+    works: list[Work]
+    # By model: which share of its responses are distinct, and so are judged.
+    distinct_shares: dict[str, Amount]
+
+
+class _Earlier:
+    """The finished jobs of all runs, by what makes them comparable."""
+
+    def __init__(self, results: Path) -> None:
+        self.cells: defaultdict[str, list[Job]] = defaultdict(list)
+        self.of_judge: defaultdict[str, list[Job]] = defaultdict(list)
+        self.of_judged: defaultdict[str, list[Job]] = defaultdict(list)
+        self.of_both: defaultdict[tuple[str, str], list[Job]] = defaultdict(list)
+        kinds: dict[tuple[str, str], str] = {}
+        for model, job in all_cells(results):
+            self.cells[job.kind].append(job)
+            kinds[job.run, model] = job.kind
+        for model, job in all_judgements(results):
+            self.of_judge[job.kind].append(job)
+            judged = kinds.get((job.run, model), "")
+            self.of_judged[judged].append(job)
+            self.of_both[job.kind, judged].append(job)
+
+
+def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
+    """Return the plan of a run.
+
+    Args:
+        settings: `run` (the run's folder), `prompts`, `models` and `judges` (as their jobs are
+            told), `temperatures` (as they stand in paths), `seeds` and, if given, `prices`.
+        pending: the files that Snakemake would make, or make again.
+
+    Raises:
+        InputError: a file of prompts or of a classifier cannot be read.
+    """
+    run = Path(settings["run"])
+    earlier = _Earlier(run.parent)
+    # What is to be made again says nothing of the prompts to come.
+    made = None if f"{run}/prompts.parquet" in pending else run / "prompts.json"
+    prompts, prompts_from = prompt_count(settings["prompts"], made)
+    cells = {
+        model["name"]: [
+            f"{run}/responses/{model['name']}/T{temperature}_seed{seed}.parquet"
+            for temperature in settings["temperatures"]
+            for seed in settings["seeds"]
+        ]
+        for model in settings["models"]
+    }
+    works = []
+    for model in settings["models"]:
+        paths = cells[model["name"]]
+        jobs = sum(path in pending for path in paths)
+        works.append(
+            _work(
+                ("generate", model["name"], ""),
+                (jobs, len(paths) - jobs),
+                Amount(jobs) * prompts,
+                rates.rate_of(earlier.cells[kind_of(model, run)]),
+                model["max_tokens"],
+                model,
+                settings,
+            )
+        )
+    shares = {
+        model["name"]: rates.distinct_share(earlier.of_judged[kind_of(model, run)])
+        for model in settings["models"]
+    }
+    for judge in map(complete, settings["judges"]):
+        kind = kind_of(judge, run, _sha256(instructions_file(judge)))
+        for model in settings["models"]:
+            name = model["name"]
+            jobs = int(f"{run}/verdicts/{judge['name']}/{name}.parquet" in pending)
+            responses = Amount(len(cells[name])) * prompts
+            if "model" in judge and prompts.grade is Grade.EXACT:
+                done = sum(path not in pending for path in cells[name])
+                paid = _paid(judge_job(run, judge["name"], name), kind, done * prompts.value)
+                responses = Amount(responses.value - paid)
+            both = earlier.of_both[kind, kind_of(model, run)]
+            works.append(
+                _work(
+                    ("judge", name, judge["name"]),
+                    (jobs, 1 - jobs),
+                    Amount(jobs) * responses * shares[name],
+                    rates.rate_of(both or earlier.of_judge[kind]),
+                    _answer_tokens(judge),
+                    judge,
+                    settings,
+                )
+            )
+    return Plan(prompts, prompts_from, works, shares)
+
+
+def total(works: list[Work]) -> Work:
+    """Return the sum of all work; the hours are those of all jobs, one after the other."""
+
+    def add(name: str) -> Any:
+        return sum((getattr(work, name) for work in works), type(getattr(works[0], name))())
+
+    names = ("jobs", "done", "calls", "input_tokens", "output_tokens", "hours", "gpu_hours")
+    priced = all(work.money is not None for work in works)
+    money = sum((work.money for work in works), Amount()) if priced else None
+    return Work(
+        "total", "", "", **{name: add(name) for name in names}, money=money, rate=rates.NO_RATE
+    )
+
+
+def _work(
+    names: tuple[str, str, str],
+    jobs: tuple[int, int],
+    calls: Amount,
+    rate: rates.Rate,
+    output_limit: int,
+    entry: dict[str, Any],
+    settings: dict[str, Any],
+) -> Work:
+    """One row: by what was measured, else by what a call may take at most."""
+    if entry.get("kind") == "string_match":
+        tokens = [EXACTLY_NOTHING, EXACTLY_NOTHING]
+    else:
+        # An engine refuses a longer message; how long it may be for an API is not known.
+        most = UNKNOWN
+        if "max_model_len" in entry:
+            most = Amount(entry["max_model_len"] - output_limit, Grade.AT_MOST)
+        limits = (most, Amount(output_limit, Grade.AT_MOST))
+        tokens = [
+            calls * (limit if measured.grade is Grade.UNKNOWN else measured)
+            for measured, limit in zip((rate.input_tokens, rate.output_tokens), limits, strict=True)
+        ]
+    hours = rate.hours(jobs[0], calls)
+    gpu_hours = hours * Amount(gpus_of(entry))
+    return Work(
+        *names,
+        *jobs,
+        calls,
+        *tokens,
+        hours,
+        gpu_hours,
+        prices.money(settings.get("prices", {}), entry, gpu_hours, *tokens),
+        rate,
+    )
+
+
+def _paid(job: Job | None, kind: str, responses: float) -> float:
+    """The responses whose verdicts a judge behind an API gave before: they are kept."""
+    return min(job.responses, responses) if job and job.kind == kind else 0
+
+
+def _answer_tokens(judge: dict[str, Any]) -> int:
+    """The most tokens of an answer."""
+    if "classifier" in judge:
+        return read_classifier(_text(judge["classifier"]), Path(judge["classifier"])).max_tokens
+    if judge["kind"] == "vllm" and judge["answer"] == "constrained":
+        return CONSTRAINED_ANSWER_TOKENS
+    return judge.get("max_tokens", 0)
+
+
+def _sha256(path: str) -> str:
+    return hashlib.sha256(_text(path).encode()).hexdigest()
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as UTF-8 text. Hint: save it as UTF-8 where it can be read"
+        ) from error
