@@ -29,13 +29,14 @@ else:
     include: "workflow/rules/fetch.smk"
     include: "workflow/rules/generate.smk"
     include: "workflow/rules/judge.smk"
+    include: "workflow/rules/cost.smk"
     include: "workflow/rules/preflight.smk"
 
 
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
-include: "workflow/rules/cost.smk"
+include: "workflow/rules/plan.smk"
 
 
 if "published_figures" in config:

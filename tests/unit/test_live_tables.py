@@ -5,7 +5,7 @@ import pytest
 
 from refusal_stability.files import write_csv
 from refusal_stability.live_tables import LiveTables
-from refusal_stability.table_contracts import TABLES
+from refusal_stability.table_contracts import COST, TABLES
 
 AGREEMENT = {
     "judge_a": ["007"],
@@ -48,12 +48,12 @@ def test_names_stay_text_numbers_become_numbers_and_nothing_none(tmp_path: Path)
     assert list(row) == contract.column_names()
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [*TABLES, "cost"])
 def test_every_column_of_text_is_known(name: str, tmp_path: Path) -> None:
     # A contract's column of text that is not known as such would be read as a number, and fail.
     row = {
         column: "word" if declared.dtype in (pl.String, pl.Enum, pl.Boolean) else "0.5"
-        for column, declared in TABLES[name].columns().items()
+        for column, declared in (TABLES | {"cost": COST})[name].columns().items()
     }
     write(tmp_path, name, [row])
     (read,) = LiveTables(tmp_path).rows(name)

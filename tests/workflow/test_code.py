@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from refusal_stability.config import resolved
-from refusal_stability.table_contracts import REPLICATION, TABLES
+from refusal_stability.table_contracts import COST, REPLICATION, TABLES
 from workspace import REPOSITORY, Workspace
 
 SCHEMA = yaml.safe_load(
@@ -85,7 +85,7 @@ def test_every_column_of_every_table_is_documented() -> None:
     sections = re.split(r"^## ", text, flags=re.MULTILINE)
     shared_section = next(part for part in sections if part.startswith("Columns of"))
     shared = set(re.findall(r"^\| `([^`]+)`", shared_section, flags=re.MULTILINE))
-    for name, contract in {**TABLES, "replication": REPLICATION}.items():
+    for name, contract in {**TABLES, "replication": REPLICATION, "cost": COST}.items():
         section = next(part for part in sections if part.startswith(f"`tables/{name}.csv`"))
         own = set(re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE))
         columns = {re.sub(r"_(low|high)$", "", column) for column in contract.column_names()}

@@ -1,9 +1,16 @@
 """What a run is going to cost, and what it did cost."""
 
+import json
 import re
 import sys
 from collections.abc import Sequence
 
+import polars as pl
+import pytest
+
+from refusal_stability import files
+from refusal_stability.contracts import Responses, Verdicts
+from refusal_stability.table_contracts import COST
 from workspace import Workspace
 
 MODELS, JUDGES = ("tiny-llama", "tiny-qwen2"), ("judge-good", "judge-noisy")
@@ -119,3 +126,57 @@ def test_a_new_seed_plans_its_cells_and_the_judging_by_what_was_measured(
             assert 0 < sizes([calls])[0] <= 72
     assert "4 jobs of reduced on cpu; " in text
     assert "Besides, at no such cost: figures, stability, statistics." in text
+
+
+def seconds(workspace: Workspace, job: str) -> float:
+    lines = (workspace.run / f"benchmarks/{job}.tsv").read_text().splitlines()
+    return float(dict(zip(lines[0].split(), lines[1].split(), strict=True))["s"])
+
+
+def test_the_table_of_costs_agrees_with_a_recount(finished: Workspace) -> None:
+    table = files.read_csv(finished.run / "tables/cost.csv", COST)
+    keys = [("generate", "none", model) for model in MODELS]
+    keys += [("judge", judge, model) for judge in JUDGES for model in MODELS]
+    assert table.select("stage", "judge", "model").rows() == [*keys, ("all",) * 3]
+    cells = ("T0_seed1", "T0_seed2", "T1_seed1", "T1_seed2")
+    for model in MODELS:
+        folder = finished.run / "responses" / model
+        replies = pl.concat(files.read_parquet(folder / f"{c}.parquet", Responses) for c in cells)
+        made = table.row(
+            by_predicate=pl.col("stage").eq("generate") & pl.col("model").eq(model), named=True
+        )
+        assert (made["jobs"], made["calls"]) == (4, replies.height)
+        assert made["input_tokens"] == replies["prompt_tokens"].sum()
+        assert made["output_tokens"] == replies["response_tokens"].sum()
+        took = sum(seconds(finished, f"generate/{model}/{cell}") for cell in cells)
+        assert made["seconds"] == pytest.approx(took)
+        for judge in JUDGES:
+            path = finished.run / "verdicts" / judge / model
+            verdicts = files.read_parquet(path.with_name(f"{model}.parquet"), Verdicts)
+            manifest = json.loads(path.with_name(f"{model}.json").read_text(encoding="utf-8"))
+            judged = table.row(
+                by_predicate=pl.col("judge").eq(judge) & pl.col("model").eq(model), named=True
+            )
+            assert judged["calls"] == verdicts.unique(["prompt_id", "response_sha256"]).height
+            assert judged["input_tokens"] == manifest["input_tokens"]
+            assert judged["seconds"] == pytest.approx(seconds(finished, f"judge/{judge}/{model}"))
+    whole, parts = table[-1], table[:-1]
+    for column in ("jobs", "calls", "input_tokens", "output_tokens", "seconds", "gpu_hours"):
+        assert whole[column].item() == pytest.approx(parts[column].sum()), column
+    # No GPU was held, and nothing is priced.
+    assert whole["gpu_hours"].item() == 0
+    assert table["money"].null_count() == table.height
+
+
+def test_a_price_makes_the_table_of_costs_anew_and_nothing_else(finished_copy: Workspace) -> None:
+    prices = {"currency": "EUR", "gpu_hour": 2.5}
+    finished_copy.write_config(finished_copy.read_config() | {"prices": prices})
+    # An older run may lack a benchmark file.
+    (finished_copy.run / "benchmarks/judge/judge-good/tiny-llama.tsv").unlink()
+    assert finished_copy.planned() == {"cost": 1}
+    result = finished_copy.snakemake("--cores", "1")
+    assert result.returncode == 0, result.stderr
+    table = files.read_csv(finished_copy.run / "tables/cost.csv", COST)
+    assert table["currency"].unique().to_list() == ["EUR"]
+    assert table["money"].to_list() == [0] * table.height
+    assert table["seconds"].null_count() == 2

@@ -9,7 +9,7 @@ import pytest
 
 from workspace import Workspace
 
-AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2}
+AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1}
 
 
 def edit(path: str, old: str, new: str) -> Callable[[Workspace], None]:
@@ -96,11 +96,11 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "the kind of a model spelt out": (configure(of_model(kind="vllm")), {}),
     "a judge added": (
         configure(add_judge),
-        {"judge": 2, "stability": 1, "statistics": 1, "figures": 3},
+        {"judge": 2, "stability": 1, "statistics": 1, "figures": 3, "cost": 1},
     ),
     "a judge without a model added": (
         configure(add_string_match),
-        {"judge_without_gpu": 2, "stability": 1, "statistics": 1, "figures": 3},
+        {"judge_without_gpu": 2, "stability": 1, "statistics": 1, "figures": 3, "cost": 1},
     ),
     "the kind of a judge spelt out": (
         configure(lambda config: config["judges"][0].update(kind="vllm")),
@@ -118,7 +118,11 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "seed_scope": (configure(of_model(seed_scope="cell")), ONE_MODEL),
     "a judge's max_model_len": (
         configure(lambda config: config["judges"][0].update(max_model_len=250)),
-        {"judge": 2, "stability": 1, "statistics": 1, "figures": 2},
+        {"judge": 2, "stability": 1, "statistics": 1, "figures": 2, "cost": 1},
+    ),
+    "prices": (
+        configure(lambda config: config.update(prices={"currency": "EUR", "gpu_hour": 2})),
+        {"cost": 1},
     ),
     "unstable_below": (configure(of_statistics(unstable_below=0.7)), STATISTICS_AND_ITS_FIGURES),
     "max_invalid_share": (

@@ -1,50 +1,51 @@
-# Takes: the configuration and what earlier runs left. Makes: the plan, on the terminal.
-# Local: it asks Snakemake what it would run, and counts.
-import os
-
-
+# Takes: manifests and benchmark files of the run. Makes: the table of what it did cost.
+# Local: it reads a few small files.
 localrules:
-    plan,
+    cost,
 
 
-rule plan:
-    """Print jobs, calls, tokens, GPU-hours and money of what is still to be done; run nothing."""
+rule cost:
+    """Sum up calls, tokens, time, GPU-hours and money, by stage, judge and model."""
     input:
-        script="workflow/scripts/plan.py",
-    log:
-        f"{RUN}/logs/plan.log",
-    conda:
-        "../../envs/plan.yaml"
-    params:
-        snakemake=[sys.executable, "-m", "snakemake"],
-        snakefile=workflow.main_snakefile,
-        configfiles=workflow.configfiles,
-        overrides=(
-            ["--config", *workflow.config_settings.config_args]
-            if workflow.config_settings.config_args
-            else []
+        script="workflow/scripts/cost.py",
+        package=package(
+            "costs",
+            "measured",
+            "prices",
+            "amounts",
+            "table_contracts",
+            "labels",
+            "files",
         ),
-        settings=json.dumps(
+        # Made after all cells of their model, whose manifests and benchmark files are read too.
+        manifests=[
+            f"{VERDICTS.format(judge=judge, model=model)}.json"
+            for judge, model in PAIRS
+        ],
+    output:
+        report(
+            COST,
+            caption="../report/tables/cost.rst",
+            category="Tables",
+            labels={"table": "cost"},
+        ),
+    log:
+        f"{RUN}/logs/cost.log",
+    conda:
+        "../../envs/cost.yaml"
+    params:
+        run=lambda wildcards, output: Path(output[0]).parents[1],
+        grid=json.dumps(
             {
-                "run": RUN,
-                "config": " ".join(
-                    os.path.relpath(file) for file in workflow.configfiles
-                ),
+                "models": list(MODELS),
+                "judges": list(JUDGES),
                 "temperatures": TEMPERATURES,
                 "seeds": SEEDS,
-                **{key: config[key] for key in ("prompts", "prices") if key in config},
-                **{
-                    key: [with_folder(entry) for entry in config[key]]
-                    for key in ("models", "judges")
-                    if key in config
-                },
             }
         ),
+        prices=json.dumps(config.get("prices", {}), sort_keys=True),
     message:
-        "Planning"
-    # On the terminal too, what went wrong: `make plan` keeps Snakemake itself quiet.
+        "Summing up what the run did cost"
     shell:
-        "{{ {params.snakemake:q} --snakefile {params.snakefile:q}"
-        " --configfile {params.configfiles:q} {params.overrides:q} --summary 2> {log:q}"
-        " | python {input.script} --settings {params.settings:q} 2>> {log:q}; }}"
-        " || {{ cat {log:q} >&2; exit 1; }}"
+        "python {input.script} --run {params.run:q} --grid {params.grid:q}"
+        " --prices {params.prices:q} --output {output:q} > {log:q} 2>&1"

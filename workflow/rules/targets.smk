@@ -5,7 +5,12 @@ RESPONSES = expand(
 ALL_VERDICTS = verdicts(PAIRS)
 STATISTICS_TABLES = expand(f"{RUN}/tables/{{table}}.csv", table=TABLES)
 REPLICATION = f"{RUN}/tables/replication.csv"
-ALL_TABLES = STATISTICS_TABLES + [REPLICATION] * ("published_figures" in config)
+COST = f"{RUN}/tables/cost.csv"
+ALL_TABLES = (
+    STATISTICS_TABLES
+    + [REPLICATION] * ("published_figures" in config)
+    + [COST] * ("labels" not in config)
+)
 ALL_FIGURES = expand(
     f"{RUN}/figures/{{judge}}/{{figure}}.{{kind}}",
     judge=JUDGES,

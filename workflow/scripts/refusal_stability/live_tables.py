@@ -33,6 +33,8 @@ _TEXT = {
     "raised",
     "small_n",
     "ids",
+    "stage",
+    "currency",
 }
 
 

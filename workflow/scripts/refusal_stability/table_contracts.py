@@ -226,6 +226,20 @@ REPLICATION = _table(
     ),
 )
 
+# Of manifests and benchmark files, in a run that asks models.
+COST = _table(
+    stage=_choice("generate", "judge", "all"),
+    # "none" where replies are generated.
+    judge=_name(),
+    model=_name(),
+    **_counts("jobs", "calls"),
+    **dict.fromkeys(("n_invalid", "input_tokens", "output_tokens"), dy.Int64(nullable=True, min=0)),
+    seconds=_positive(),
+    gpu_hours=_positive(),
+    money=_positive(),
+    currency=dy.String(nullable=True),
+)
+
 # Messages say which contract is broken.
-for _table_name, _contract in (TABLES | {"replication": REPLICATION}).items():
+for _table_name, _contract in (TABLES | {"replication": REPLICATION, "cost": COST}).items():
     _contract.__name__ = _table_name
