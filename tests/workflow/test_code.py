@@ -148,7 +148,7 @@ def test_every_environment_holds_what_its_script_imports() -> None:
     }
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 12
+    assert len(environments) == 14
     for path in environments:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}

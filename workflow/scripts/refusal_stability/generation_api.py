@@ -86,6 +86,8 @@ def generate_cell(
         "asked": len(missing),
         "taken_from_an_earlier_attempt": len(keys) - len(missing),
         "failed": dict(Counter(failures.values())),
+        "input_tokens": _tokens(replies, "prompt_tokens"),
+        "output_tokens": _tokens(replies, "response_tokens"),
         "prompts_sha256": prompts_sha256(prompts),
         "count": len(rows),
     }
@@ -102,6 +104,13 @@ def _sampling(model: dict[str, Any], temperature: float) -> dict[str, Any]:
     if "thinking" in model:
         sampling["extra_body"] = {"chat_template_kwargs": {"enable_thinking": model["thinking"]}}
     return sampling
+
+
+def _tokens(replies: list[dict[str, Any]], name: str) -> int | None:
+    """The sum over what was answered; None where the provider does not count."""
+    answered = (reply for reply in replies if reply["finish_reason"] in ("stop", "length"))
+    tokens = [reply.get(name) for reply in answered]
+    return None if None in tokens else sum(tokens)
 
 
 def _try_out(model: dict[str, Any], api: ChatCompletions, request: dict[str, Any]) -> None:
