@@ -154,6 +154,14 @@ def test_other_settings_leave_no_rates(change: dict[str, Any]) -> None:
     assert generate.input_tokens == at_most(12 * 900)
 
 
+def test_a_branch_stands_for_the_commit_that_was_fetched() -> None:
+    cell("pilot", "llama/T0_seed9", 60, model=MODEL | {"revision": "0" * 40})
+    assert works(settings())[0].hours == UNKNOWN
+    write("results/pilot/weights/owner--llama@main.json", {"commit": "0" * 40})
+    # 60 s for 10 prompts; 12 calls.
+    assert works(settings())[0].hours == measured(12 * 6 / 3600)
+
+
 def test_of_two_devices_the_newest_counts() -> None:
     cell("old", "llama/T0_seed1", 1000, device="V100")
     cell("new", "llama/T0_seed1", 20)

@@ -147,8 +147,9 @@ def test_a_provider_that_counts_no_tokens(
     usage: dict[str, int] | None, expected: tuple[int | None, int | None], tmp_path: Path
 ) -> None:
     with stub_provider(always(Reply("No.", body={"usage": usage}))) as stub:
-        table, _ = generate(model(stub), tmp_path)
+        table, manifest = generate(model(stub), tmp_path)
     assert table.select("prompt_tokens", "response_tokens").row(0) == expected
+    assert (manifest["input_tokens"], manifest["output_tokens"]) == expected
 
 
 def test_what_is_sent(tmp_path: Path) -> None:

@@ -169,6 +169,9 @@ def test_a_served_model_replies_as_it_does_in_a_job_and_is_judged(
     assert manifest["seeds"] == "sent"
     assert manifest["answered_by"] == {"demo-subject": 12}
     assert (manifest["asked"], manifest["failed"], manifest["count"]) == (12, {}, 12)
+    replies = cell(finished_copy, "served", "T1_seed1")
+    assert manifest["input_tokens"] == replies["prompt_tokens"].sum()
+    assert manifest["output_tokens"] == replies["response_tokens"].sum()
     # The key is nowhere, and no text is in a log.
     first = texts[0][0]
     for found in finished_copy.folder.rglob("*"):

@@ -14,6 +14,7 @@ from refusal_stability import prices, rates
 from refusal_stability.amounts import EXACTLY_NOTHING, UNKNOWN, Amount, Grade
 from refusal_stability.classifiers import read_classifier
 from refusal_stability.errors import InputError
+from refusal_stability.hub_weights import label, pinned
 from refusal_stability.judge_settings import (
     CONSTRAINED_ANSWER_TOKENS,
     complete,
@@ -92,6 +93,11 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
         InputError: a file of prompts or of a classifier cannot be read.
     """
     run = Path(settings["run"])
+    # Manifests have the commit that a branch stood for.
+    models, judges = (
+        [_pinned(entry, run) for entry in entries]
+        for entries in (settings["models"], map(complete, settings["judges"]))
+    )
     earlier = _Earlier(run.parent)
     # What is to be made again says nothing of the prompts to come.
     made = None if f"{run}/prompts.parquet" in pending else run / "prompts.json"
@@ -102,10 +108,10 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
             for temperature in settings["temperatures"]
             for seed in settings["seeds"]
         ]
-        for model in settings["models"]
+        for model in models
     }
     works = []
-    for model in settings["models"]:
+    for model in models:
         paths = cells[model["name"]]
         jobs = sum(path in pending for path in paths)
         works.append(
@@ -121,11 +127,11 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
         )
     shares = {
         model["name"]: rates.distinct_share(earlier.of_judged[kind_of(model, run)])
-        for model in settings["models"]
+        for model in models
     }
-    for judge in map(complete, settings["judges"]):
+    for judge in judges:
         kind = kind_of(judge, run, _sha256(instructions_file(judge)))
-        for model in settings["models"]:
+        for model in models:
             name = model["name"]
             jobs = int(f"{run}/verdicts/{judge['name']}/{name}.parquet" in pending)
             responses = Amount(len(cells[name])) * prompts
@@ -196,6 +202,16 @@ def _work(
         prices.money(settings.get("prices", {}), entry, gpu_hours, *tokens),
         rate,
     )
+
+
+def _pinned(entry: dict[str, Any], run: Path) -> dict[str, Any]:
+    """The entry with the commit that was last fetched for it, in any run, as its revision."""
+    if "weights" not in entry:
+        return entry
+    name = f"{label(entry['weights'], entry.get('revision'))}.json"
+    records = [folder / name for folder in run.parent.glob("*/weights")]
+    fetched = sorted((r for r in records if r.is_file()), key=lambda r: r.stat().st_mtime)
+    return pinned(entry, fetched[-1]) if fetched else entry
 
 
 def _paid(job: Job | None, kind: str, responses: float) -> float:
