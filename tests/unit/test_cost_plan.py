@@ -274,6 +274,18 @@ def test_phrases_cost_nothing() -> None:
     assert judge.money == EXACTLY_NOTHING
 
 
+def test_a_person_is_not_called() -> None:
+    person = {"name": "me", "kind": "human", "labels": "rubric.txt"}
+    _, judge = works(settings(judges=[person], prices={"currency": "EUR"}))
+    assert judge.jobs == 1
+    assert judge.calls == judge.input_tokens == judge.money == EXACTLY_NOTHING
+    # What a person labelled of a model says nothing of how many replies are distinct.
+    cell("pilot", "llama/T0_seed1")
+    verdicts("pilot", "me/llama", 1, judge=person)
+    _, judge = works(settings())
+    assert judge.calls == at_most(12)
+
+
 def test_what_is_done_counts_for_nothing() -> None:
     of = settings()
     done = make_plan(of, set()).works

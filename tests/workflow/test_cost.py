@@ -84,10 +84,14 @@ def test_the_plan_of_a_run_from_labels(workspace: Workspace) -> None:
 
 
 def test_a_plan_that_cannot_be_made_fails(workspace: Workspace) -> None:
-    (workspace.folder / "resources/rubrics/demo.txt").write_bytes(b"\xff")
+    (workspace.folder / "mine.yaml").write_bytes(b"\xff")
+    config = workspace.read_config()
+    judge = {"name": "mine", "kind": "classifier", "classifier": "mine.yaml", "gpus": 0}
+    config["judges"].append(judge | {"weights": "demo:judge-good"})
+    workspace.write_config(config)
     result = workspace.snakemake("--cores", "1", "--quiet", "all", "--", "plan")
     assert result.returncode != 0
-    assert "error: resources/rubrics/demo.txt: cannot be read as UTF-8 text" in result.stderr
+    assert "error: mine.yaml: not UTF-8 text. Hint: " in result.stderr
     assert "Traceback" not in result.stderr
 
 

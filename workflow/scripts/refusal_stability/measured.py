@@ -14,6 +14,7 @@ from typing import Any
 _IRRELEVANT = {
     "name",
     "api_key_env",
+    "batch",
     "max_concurrency",
     "requests_per_minute",
     "timeout",
@@ -23,6 +24,8 @@ _IRRELEVANT = {
 _IMPLIED = {"kind": "vllm", "answer": "constrained", "nodes": 1}
 # Where a manifest has the hash of the file that a judge follows.
 _FOLLOWED = ("rubric_sha256", "classifier_sha256", "phrases_sha256")
+# Kinds of judges that read and write nothing token by token.
+WITHOUT_TOKENS = ("string_match", "human")
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,15 @@ def cell_job(run: Path, model: str, cell: str) -> Job | None:
 def judge_job(run: Path, judge: str, model: str) -> Job | None:
     """Return the job of a judge on a model; None if its manifest cannot be read."""
     path = run / "verdicts" / judge / f"{model}.json"
-    manifest = _manifest(path, "judge", "count", "distinct_pairs")
+    manifest = _manifest(path, "judge", "count")
     if manifest is None:
         return None
     seconds = _seconds(run / "benchmarks/judge" / judge / f"{model}.tsv")
     followed = next((manifest[key] for key in _FOLLOWED if key in manifest), None)
     kind = kind_of(manifest["judge"], run, followed)
-    return _job(path, run, manifest["judge"], kind, manifest, manifest["distinct_pairs"], seconds)
+    # A person is not called.
+    calls = manifest.get("distinct_pairs", 0)
+    return _job(path, run, manifest["judge"], kind, manifest, calls, seconds)
 
 
 def all_cells(results: Path) -> Iterator[tuple[str, Job]]:
@@ -128,8 +133,7 @@ def _job(
     calls: int,
     seconds: float | None,
 ) -> Job:
-    # Phrases are looked up: nothing is read or written token by token.
-    tokens = 0 if entry.get("kind") == "string_match" else None
+    tokens = 0 if entry.get("kind") in WITHOUT_TOKENS else None
     return Job(
         run=run.name,
         entry=entry,

@@ -21,6 +21,7 @@ from refusal_stability.judge_settings import (
     instructions_file,
 )
 from refusal_stability.measured import (
+    WITHOUT_TOKENS,
     Job,
     all_cells,
     all_judgements,
@@ -77,7 +78,8 @@ class _Earlier:
         for model, job in all_judgements(results):
             self.of_judge[job.kind].append(job)
             judged = kinds.get((job.run, model), "")
-            self.of_judged[judged].append(job)
+            if job.calls:
+                self.of_judged[judged].append(job)
             self.of_both[job.kind, judged].append(job)
 
 
@@ -134,7 +136,8 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
         for model in models:
             name = model["name"]
             jobs = int(f"{run}/verdicts/{judge['name']}/{name}.parquet" in pending)
-            responses = Amount(len(cells[name])) * prompts
+            # A person is not called.
+            responses = Amount(len(cells[name]) * (judge["kind"] != "human")) * prompts
             if "model" in judge and prompts.grade is Grade.EXACT:
                 done = sum(path not in pending for path in cells[name])
                 paid = _paid(judge_job(run, judge["name"], name), kind, done * prompts.value)
@@ -178,7 +181,7 @@ def _work(
     settings: dict[str, Any],
 ) -> Work:
     """One row: by what was measured, else by what a call may take at most."""
-    if entry.get("kind") == "string_match":
+    if entry.get("kind") in WITHOUT_TOKENS:
         tokens = [EXACTLY_NOTHING, EXACTLY_NOTHING]
     else:
         # An engine refuses a longer message; how long it may be for an API is not known.
@@ -222,20 +225,15 @@ def _paid(job: Job | None, kind: str, responses: float) -> float:
 def _answer_tokens(judge: dict[str, Any]) -> int:
     """The most tokens of an answer."""
     if "classifier" in judge:
-        return read_classifier(_text(judge["classifier"]), Path(judge["classifier"])).max_tokens
+        path = Path(judge["classifier"])
+        try:
+            return read_classifier(path.read_text(encoding="utf-8"), path).max_tokens
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text. Hint: save the file as UTF-8") from error
     if judge["kind"] == "vllm" and judge["answer"] == "constrained":
         return CONSTRAINED_ANSWER_TOKENS
     return judge.get("max_tokens", 0)
 
 
 def _sha256(path: str) -> str:
-    return hashlib.sha256(_text(path).encode()).hexdigest()
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as UTF-8 text. Hint: save it as UTF-8 where it can be read"
-        ) from error
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
