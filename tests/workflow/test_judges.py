@@ -92,7 +92,7 @@ def test_a_person_who_labelled_a_sample_beside_the_judges(finished_copy: Workspa
     assert result.returncode == 0, result.stderr
     n = sample.height
     assert verdicts(finished_copy, "ann").height == n
-    assert verdicts(finished_copy, "ann", "tiny-qwen").is_empty()
+    assert verdicts(finished_copy, "ann", "tiny-qwen2").is_empty()
     assert manifest(finished_copy, "ann")["invalid"] == {"UNKNOWN": 1}
     tables = finished_copy.run / "tables"
     agreement = files.read_csv(tables / "judge_agreement.csv", TABLES["judge_agreement"])
