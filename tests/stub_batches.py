@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -193,7 +194,7 @@ def _taken(stub: BatchStub, requests: list[dict[str, Any]], metadata: dict[str, 
     ids = [request["custom_id"] for request in requests]
     if not all(map(_CUSTOM_ID.fullmatch, ids)) or len(set(ids)) != len(ids) or not ids:
         raise _BadRequestError("custom_id")
-    batch = Batch(f"batch_{len(stub.batches)}", requests, metadata, time.time())
+    batch = Batch(f"batch_{uuid.uuid4().hex}", requests, metadata, time.time())
     stub.batches.append(batch)
     return batch
 

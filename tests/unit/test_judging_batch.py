@@ -295,12 +295,21 @@ def test_an_answer_that_was_lost_submits_nothing_twice(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_of_another_job_is_not_taken_for_ours(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("noted", [True, False], ids=["of this run", "of somebody else"])
+def test_a_batch_of_another_job_is_not_taken_for_ours(
+    kind: str, noted: bool, tmp_path: Path
+) -> None:
     """Of the same size and time, which is all that Anthropic's API tells."""
+    ours, theirs = tmp_path / "judge/a.jsonl", tmp_path / "other/b.jsonl"
     with serving() as stub:
-        judge_pairs(judge(kind, stub), "Another rubric.", pairs(5), tmp_path / "b.jsonl")
+        judge_pairs(judge(kind, stub), "Another rubric.", pairs(5), theirs)
+        if not noted:
+            theirs.with_suffix(".batches").unlink()
         stub.fault = times(CREATE[kind], [500])
-        answers, _ = judge_pairs(judge(kind, stub), RUBRIC, pairs(5), tmp_path / "a.jsonl")
+        looks = stub.batches[0].looks
+        answers, _ = judge_pairs(judge(kind, stub), RUBRIC, pairs(5), ours)
+        # One that is not known to be another's is looked into first: nothing in it is ours.
+        assert (stub.batches[0].looks > looks) is (kind == "anthropic" and not noted)
     assert len(stub.batches) == 2
     assert [answer["label"] for answer in answers] == [LABELS[n % 3] for n in range(5)]
 
@@ -329,12 +338,12 @@ REFUSALS = [
 def test_a_provider_that_takes_no_batch_is_one_line(
     kind: str, status: int, says: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "a.jsonl"
+    path = tmp_path / "judge/a.jsonl"
     with serving(fault=times(CREATE[kind], [status])) as stub:
         assert says in error_of(judge(kind, stub), RUBRIC, pairs(3), path)
         assert stub.batches == []
         # Nothing is under way: one by one will do.
-        assert BatchLog(path.with_suffix(".batches")).ids == set()
+        assert BatchLog(path.with_suffix(".batches")).known_ids() == set()
         judge_pairs(judge(kind, stub), RUBRIC, pairs(3), path)
         assert len(stub.batches) == 1
 
@@ -343,7 +352,7 @@ def test_a_batch_that_is_refused_after_it_was_taken_is_one_line(tmp_path: Path) 
     path = tmp_path / "a.jsonl"
     with serving(status="failed") as stub:
         message = error_of(judge("openai", stub), RUBRIC, pairs(3), path)
-        assert "refused the batch batch_0: token_limit_exceeded" in message
+        assert f"refused the batch {stub.batches[0].id}: token_limit_exceeded" in message
         stub.status = "completed"
         answers, _ = judge_pairs(judge("openai", stub), RUBRIC, pairs(3), path)
         assert len(stub.batches) == 2
@@ -388,15 +397,17 @@ def test_a_long_outage_is_one_line_and_the_batch_stays(kind: str, tmp_path: Path
         assert len(stub.batches) == 1
 
 
-DOWNLOAD = {"openai": "GET /v1/files/out", "anthropic": "GET /v1/messages/batches/batch_0/results"}
+DOWNLOAD = {"openai": "/content", "anthropic": "/results"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_download_that_breaks_off_is_taken_up_again(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    with serving(fault=times(DOWNLOAD[kind], [0] * 3)) as stub:
+    left = [0] * 3
+    broken = lambda call: left.pop() if call.endswith(DOWNLOAD[kind]) and left else None  # noqa: E731
+    with serving(fault=broken) as stub:
         answers, _ = judge_pairs(judge(kind, stub), RUBRIC, pairs(3), path)
-        assert stub.calls(DOWNLOAD[kind]) > 3
+        assert left == []
     assert [answer["label"] for answer in answers] == list(LABELS)
     assert len(path.read_text().splitlines()) == 3
 
@@ -429,14 +440,14 @@ def test_a_batch_that_the_provider_has_forgotten_is_one_line(kind: str, tmp_path
 
 
 def test_a_batch_log_survives_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.batches"
+    path = tmp_path / "judge/a.batches"
     first = BatchLog(path).begin("http://a", ["k1", "k2"])
     with path.open("a") as file:
         file.write('{"submission": "')
     BatchLog(path).submitted(first, "batch_1")
     log = BatchLog(path)
     [batch] = log.wanted("http://a", ["k2", "k3"])
-    assert (batch.id, batch.keys, log.ids) == ("batch_1", {"k1", "k2"}, {"batch_1"})
+    assert (batch.id, batch.keys, log.known_ids()) == ("batch_1", {"k1", "k2"}, {"batch_1"})
     assert log.wanted("http://b", ["k2"]) == log.wanted("http://a", ["k3"]) == []
     log.close(batch)
     assert BatchLog(path).wanted("http://a", ["k1"]) == []

@@ -33,7 +33,7 @@ class BatchLog:
     def __init__(self, path: Path) -> None:
         """Read ``path`` if it exists."""
         self.path = path
-        self.ids: set[str] = set()
+        self._ids: set[str] = set()
         self._open: dict[str, OpenBatch] = {}
         for entry in read_json_lines(path):
             self._note(entry)
@@ -46,6 +46,11 @@ class BatchLog:
             for batch in self._open.values()
             if batch.endpoint == endpoint and not batch.keys.isdisjoint(keys)
         ]
+
+    def known_ids(self) -> set[str]:
+        """Return the ids of all batches of this judge and of those beside it, open or not."""
+        others = self.path.parent.parent.glob(f"*/*{self.path.suffix}")
+        return self._ids.union(*(BatchLog(path)._ids for path in others if path != self.path))
 
     def begin(self, endpoint: str, keys: Iterable[str]) -> OpenBatch:
         """Note a batch that is about to be sent."""
@@ -76,7 +81,7 @@ class BatchLog:
                     submission, endpoint, begun, frozenset(keys), None
                 )
             case {"id": batch_id} if before:
-                self.ids.add(batch_id)
+                self._ids.add(batch_id)
                 self._open[submission] = OpenBatch(
                     submission, before.endpoint, before.begun, before.keys, batch_id
                 )

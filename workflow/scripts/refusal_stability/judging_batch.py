@@ -157,7 +157,7 @@ def _found(
 ) -> str | None:
     since = batch.begun - _CLOCKS
     try:
-        return provider.find(batch.submission, since, len(batch.keys), log.ids)
+        return provider.find(batch.submission, since, len(batch.keys), log.known_ids())
     except FailedRequestError as error:
         raise ProviderError(
             f"{judge['name']}: whether {endpoint(judge)} has a batch of {len(batch.keys)} requests "
