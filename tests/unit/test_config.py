@@ -393,6 +393,7 @@ def test_defaults_are_filled_in() -> None:
         "dtype": "auto",
         "max_model_len": 4096,
         "gpus": 1,
+        "nodes": 1,
         "enforce_eager": False,
         "thinking": False,
         "max_tokens": 512,
@@ -409,6 +410,7 @@ def test_defaults_are_filled_in() -> None:
         "dtype": "auto",
         "max_model_len": 4096,
         "gpus": 1,
+        "nodes": 1,
         "enforce_eager": False,
     }
     assert config["statistics"] == {

@@ -192,6 +192,22 @@ def settings(entry):
     return json.dumps(with_folder(entry), sort_keys=True)
 
 
+def over_nodes(entry, value):
+    """The value of a resource of jobs over several nodes; others do not have it."""
+    return value if entry["nodes"] > 1 else None
+
+
+def launcher(entry, threads):
+    """What starts the process of a model or judge on each of its nodes; nothing on one node."""
+    nodes = entry["nodes"]
+    if nodes == 1:
+        return ""
+    return (
+        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
+        f" --cpus-per-task={threads} --kill-on-bad-exit=1 --label"
+    )
+
+
 def package(*modules):
     """The modules behind a cheap rule, as inputs: it reruns when one of them is edited."""
     return [f"workflow/scripts/refusal_stability/{module}.py" for module in modules]

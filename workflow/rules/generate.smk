@@ -20,18 +20,25 @@ rule generate:
     conda:
         "../../envs/generate.yaml"
     resources:
-        gpu=lambda wildcards: MODELS[wildcards.model]["gpus"],
+        gpu=lambda wildcards: MODELS[wildcards.model]["gpus"]
+        * MODELS[wildcards.model]["nodes"],
         # On Slurm: one process on one node has all of them. The default is a task a GPU,
         # each with all the cores, on any nodes.
-        nodes=1,
+        nodes=lambda wildcards: MODELS[wildcards.model]["nodes"],
         tasks_per_gpu=0,
+        # Over several nodes, a process on each; srun starts them, and not the executor.
+        tasks=lambda wildcards: over_nodes(
+            MODELS[wildcards.model], MODELS[wildcards.model]["nodes"]
+        ),
+        mpi=lambda wildcards: over_nodes(MODELS[wildcards.model], "srun"),
+        launcher=lambda wildcards, threads: launcher(MODELS[wildcards.model], threads),
     params:
         model=lambda wildcards: settings(model_settings.told(MODELS[wildcards.model])),
         version=versions.GENERATION,
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"
     shell:
-        "python workflow/scripts/generate.py --model {params.model:q}"
+        "{resources.launcher} python workflow/scripts/generate.py --model {params.model:q}"
         " --fetched {input.fetched:q}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
         " --prompts {input.prompts:q}"
@@ -49,6 +56,7 @@ use rule generate as generate_without_gpu with:
         "../../envs/generate_without_gpu.yaml"
     resources:
         gpu=0,
+        launcher="",
         # Limits of requests are a job's own: `--resources api=1` runs one such job at a time.
         api=1,
     params:

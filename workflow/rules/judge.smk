@@ -29,18 +29,25 @@ rule judge:
     conda:
         "../../envs/judge.yaml"
     resources:
-        gpu=lambda wildcards: JUDGES[wildcards.judge]["gpus"],
+        gpu=lambda wildcards: JUDGES[wildcards.judge]["gpus"]
+        * JUDGES[wildcards.judge]["nodes"],
         # On Slurm: one process on one node has all of them. The default is a task a GPU,
         # each with all the cores, on any nodes.
-        nodes=1,
+        nodes=lambda wildcards: JUDGES[wildcards.judge]["nodes"],
         tasks_per_gpu=0,
+        # Over several nodes, a process on each; srun starts them, and not the executor.
+        tasks=lambda wildcards: over_nodes(
+            JUDGES[wildcards.judge], JUDGES[wildcards.judge]["nodes"]
+        ),
+        mpi=lambda wildcards: over_nodes(JUDGES[wildcards.judge], "srun"),
+        launcher=lambda wildcards, threads: launcher(JUDGES[wildcards.judge], threads),
     params:
         judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
         version=versions.JUDGING,
     message:
         "Judging {wildcards.model} by {wildcards.judge}"
     shell:
-        "python workflow/scripts/judge.py --judge {params.judge:q}"
+        "{resources.launcher} python workflow/scripts/judge.py --judge {params.judge:q}"
         " --fetched {input.fetched:q}"
         " --prompts {input.prompts:q} --responses {input.responses:q}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
@@ -66,6 +73,7 @@ use rule judge as judge_without_gpu with:
         "../../envs/judge_without_gpu.yaml"
     resources:
         gpu=0,
+        launcher="",
         api=lambda wildcards: int("model" in JUDGES[wildcards.judge]),
     params:
         judge=lambda wildcards: json.dumps(

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, generation, generation_api
+from refusal_stability import command, engine, files, generation, generation_api, nodes
 from refusal_stability.contracts import Prompts, Responses
 from refusal_stability.hub_weights import pinned
 
@@ -24,6 +24,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="responses, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
     args = parser.parse_args()
+    if nodes.number(args.model) > 0:
+        engine.lend_node(pinned(args.model, args.fetched))
+        return
     prompts = files.read_parquet(args.prompts, Prompts)
     if args.model.get("kind") == "openai":
         responses, manifest = generation_api.generate_cell(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, files
+from refusal_stability import command, engine, files, nodes
 from refusal_stability.contracts import Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
@@ -30,6 +30,9 @@ def main() -> None:
         "--cache", type=Path, required=True, help="verdicts that are not to be paid for twice"
     )
     args = parser.parse_args()
+    if nodes.number(args.judge) > 0:
+        engine.lend_node(pinned(args.judge, args.fetched))
+        return
     prompts = files.read_parquet(args.prompts, Prompts)
     responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
     judge = pinned(complete(args.judge), args.fetched)

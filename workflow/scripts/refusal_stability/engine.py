@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refusal_stability import gpu_checks
+from refusal_stability import gpu_checks, nodes
 from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
@@ -145,25 +145,15 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
         InputError: the GPUs are not there or too small, or vLLM refuses the settings, such as a
             max_model_len that the model lacks.
     """
-    from vllm.platforms import current_platform
-
-    gpu_checks.check_gpus(entry, folder, current_platform)
+    settings = _engine_settings(entry, folder)
+    nodes.wait_for_others(entry)
     from vllm import LLM
 
     # What the imports made stays; it need not be searched either.
     gc.freeze()
     gc.enable()
-    kv_cache_gib = entry.get("kv_cache_gib")
     try:
-        return LLM(
-            model=str(folder),
-            dtype=entry["dtype"],
-            max_model_len=entry["max_model_len"],
-            enforce_eager=entry["enforce_eager"],
-            tensor_parallel_size=max(1, entry["gpus"]),
-            kv_cache_memory_bytes=int(kv_cache_gib * 2**30) if kv_cache_gib else None,
-            trust_remote_code=False,
-        )
+        return LLM(**settings)
     except (ValueError, RuntimeError) as error:
         if too_little := gpu_checks.memory_error(entry, error):
             raise too_little from error
@@ -174,6 +164,32 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
         raise InputError(
             f"{entry['name']}: vLLM refuses its settings. Hint: it says: {reason}"
         ) from error
+
+
+def lend_node(entry: dict[str, Any]) -> None:
+    """Be one of several nodes, but the first, of a model or judge, until the first is done.
+
+    Raises:
+        InputError: weights or GPUs are missing on this node, or the first node did not come.
+    """
+    prepare_imports()
+    nodes.lend(_engine_settings(entry, local_weights(entry)))
+
+
+def _engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    from vllm.platforms import current_platform
+
+    gpu_checks.check_gpus(entry, folder, current_platform)
+    kv_cache_gib = entry.get("kv_cache_gib")
+    return {
+        "model": str(folder),
+        "dtype": entry["dtype"],
+        "max_model_len": entry["max_model_len"],
+        "enforce_eager": entry["enforce_eager"],
+        "kv_cache_memory_bytes": int(kv_cache_gib * 2**30) if kv_cache_gib else None,
+        "trust_remote_code": False,
+        **nodes.engine_settings(entry),
+    }
 
 
 def complete(
@@ -207,6 +223,7 @@ def complete(
     # An engine without workers ends with this process, at no cost (see command.leave).
     if llm.llm_engine.vllm_config.parallel_config.world_size > 1:
         llm.llm_engine.engine_core.shutdown()
+        nodes.release_others()
     return outputs, took
 
 

@@ -8,14 +8,15 @@ from refusal_stability.cells import temperature_text
 
 # The temperature at which a provider samples that takes none.
 FIXED_TEMPERATURE = 1
+_IMPLIED = {"kind": "vllm", "nodes": 1}
 
 
 def told(model: dict[str, Any]) -> dict[str, Any]:
-    """Return what a job is told of its model: that it runs in vLLM goes without saying.
+    """Return what a job is told of its model: vLLM, on one node, goes without saying.
 
-    That is how cells that were generated before there were kinds need not be generated again.
+    That is how cells that were generated before there were such keys need not be generated again.
     """
-    return {key: value for key, value in model.items() if (key, value) != ("kind", "vllm")}
+    return {key: value for key, value in model.items() if _IMPLIED.get(key) != value}
 
 
 def problems(where: str, model: dict[str, Any], temperatures: Sequence[float]) -> Iterator[str]:
