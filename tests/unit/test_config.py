@@ -473,3 +473,41 @@ def test_shipped_configurations_are_valid(file: Path, monkeypatch: pytest.Monkey
         pilot, config = config, yaml.safe_load(Path("config/config.yaml").read_text("utf-8"))
         update_config(config, pilot)
     checked_config(config, SCHEMA, file.name, list(demo_models))
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"tokenizer_config.json": "{}"}, True),
+        ({"tokenizer_config.json": '{"chat_template": null}'}, True),
+        ({"tokenizer_config.json": '{"chat_template": "{{ messages }}"}'}, False),
+        ({"tokenizer_config.json": "{}", "chat_template.jinja": "{{ messages }}"}, False),
+        ({"tokenizer_config.json": "{}", "chat_template.json": "{}"}, False),
+        # Mistral's own tokenizers, and what only the job can tell.
+        ({"tokenizer_config.json": "{}", "tekken.json": "{}"}, False),
+        ({"tokenizer_config.json": "no JSON"}, False),
+        ({}, False),
+    ],
+)
+def test_a_folder_without_a_chat_template(files: dict[str, str], says: bool) -> None:
+    folder = Path("checkpoint")
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    config = with_value("models.0.weights", "./checkpoint")
+    if not says:
+        check(config)
+        return
+    assert error_of(config).startswith(
+        "my.yaml: models[0].weights: the tokenizer in ./checkpoint has no chat template. Hint: "
+    )
+    # A classifier comes with a prompt of its own.
+    config = valid_config()
+    config["judges"] = [
+        {
+            "name": "guard",
+            "kind": "classifier",
+            "weights": "./checkpoint",
+            "classifier": "rubric.txt",
+        }
+    ]
+    check(config)

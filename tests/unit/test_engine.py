@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from refusal_stability.engine import determinism_mode, local_weights, with_one_bos
+from refusal_stability.engine import determinism_mode, load_tokenizer, local_weights, with_one_bos
 from refusal_stability.errors import InputError
 
 BOS = 1
@@ -63,3 +63,15 @@ def test_determinism_mode(monkeypatch: pytest.MonkeyPatch, value: str | None, mo
     else:
         monkeypatch.setenv("VLLM_BATCH_INVARIANT", value)
     assert determinism_mode() == mode
+
+
+def test_a_tokenizer_without_a_chat_template_is_one_line(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(InputError, match=r"^m: its tokenizer has no chat template\. Hint: use the"):
+        load_tokenizer({"name": "m"}, tmp_path)
+    assert load_tokenizer({"name": "m"}, tmp_path, chat=False).chat_template is None

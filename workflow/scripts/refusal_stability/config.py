@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -272,6 +273,17 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
         seen[text] = temperature
 
 
+def _lacks_chat_template(folder: Path) -> bool:
+    """Tell whether a checkpoint's tokenizer surely has none; the job knows the rest."""
+    if any((folder / f"chat_template.{kind}").is_file() for kind in ("jinja", "json")):
+        return False
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return not settings.get("chat_template") and not (folder / "tekken.json").is_file()
+
+
 def _path_problems(where: str, path: str) -> Iterator[str]:
     if "{" in path or "}" in path:
         yield f"{where}: Snakemake reads {{ and }} in a path as a wildcard. Hint: rename {path}"
@@ -303,10 +315,18 @@ def _weights_problems(
                 f"{where}.weights: no demo model '{name}'. Hint: there are {', '.join(demo_models)}"
             )
     elif is_folder(weights):
-        if not (Path(weights).expanduser() / "config.json").is_file():
+        folder = Path(weights).expanduser()
+        if not (folder / "config.json").is_file():
             yield (
                 f"{where}.weights: no model folder {weights} (it must hold a config.json). "
                 "Hint: check the path, or give a Hugging Face id as owner/name"
+            )
+        # Classifiers come with a prompt of their own.
+        elif entry["kind"] != "classifier" and _lacks_chat_template(folder):
+            yield (
+                f"{where}.weights: the tokenizer in {weights} has no chat template. Hint: use the "
+                "model's instruct or chat variant, or copy the chat_template.jinja of the model "
+                "that it was trained from"
             )
     else:
         local = False
