@@ -1,6 +1,8 @@
 from types import SimpleNamespace
 
 import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from refusal_stability.generation import opens_reasoning, split_reasoning, text_with_tags
 
@@ -56,42 +58,41 @@ def test_a_model_that_reasons_whatever_it_is_told(
     assert split_reasoning(text, thinking=False, opened=opened) == expected
 
 
-class Tokenizer:
-    """A vocabulary of words; of the tags, only those given are special tokens."""
+def tokenizer(*special: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer that has the tags as tokens; those given are special ones."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    bytes_only = Tokenizer(models.BPE({letter: n for n, letter in enumerate(letters)}, []))
+    bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_only.decoder = decoders.ByteLevel()
+    for tag in ("<think>", "</think>"):
+        token = AddedToken(tag, normalized=False, special=tag in special)
+        (bytes_only.add_special_tokens if token.special else bytes_only.add_tokens)([token])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bytes_only, eos_token="<end>", clean_up_tokenization_spaces=False
+    )
 
-    WORDS = ("<think>", "</think>", "<end>", "Maybe.", " No.", "\n")
 
-    def __init__(self, *special: str) -> None:
-        self.added_tokens_decoder = {
-            number: SimpleNamespace(content=word, special=word in (*special, "<end>"))
-            for number, word in enumerate(self.WORDS[:3])
-        }
-
-    def ids(self, *words: str) -> list[int]:
-        return [self.WORDS.index(word) for word in words]
-
-    def decode(self, ids: list[int], skip_special_tokens: bool = False) -> str:
-        special = [n for n, token in self.added_tokens_decoder.items() if token.special]
-        return "".join(self.WORDS[n] for n in ids if not (skip_special_tokens and n in special))
-
-    def reply(self, *words: str) -> SimpleNamespace:
-        """What vLLM returns: ids, and the text without special tokens."""
-        ids = self.ids(*words)
-        return SimpleNamespace(token_ids=ids, text=self.decode(ids, skip_special_tokens=True))
+def reply(coder: PreTrainedTokenizerFast, text: str) -> SimpleNamespace:
+    """What vLLM returns of a reply: its ids, and its text without special tokens."""
+    ids = coder(text).input_ids
+    return SimpleNamespace(token_ids=ids, text=coder.decode(ids, skip_special_tokens=True))
 
 
 @pytest.mark.parametrize("special", [(), ("<think>", "</think>"), ("</think>",)])
 def test_tags_that_are_special_tokens_are_not_lost(special: tuple[str, ...]) -> None:
-    tokenizer = Tokenizer(*special)
-    words = ("<think>", "\n", "Maybe.", "\n", "</think>", " No.", "<end>")
-    text = text_with_tags(tokenizer, tokenizer.reply(*words))
-    assert text == "<think>\nMaybe.\n</think> No."
-    assert text_with_tags(tokenizer, tokenizer.reply("Maybe.", "<end>")) == "Maybe."
+    coder = tokenizer(*special)
+    thought = "<think>\nMaybe, é.\n</think>\n\nNo.<end>"
+    assert ("</think>" in reply(coder, thought).text) == ("</think>" not in special)
+    assert text_with_tags(coder, reply(coder, thought)) == thought.removesuffix("<end>")
+    # Cut off inside it, and none at all.
+    assert text_with_tags(coder, reply(coder, "<think>\nMay")) == "<think>\nMay"
+    assert text_with_tags(coder, reply(coder, " No. <end>")) == " No. "
 
 
-def test_a_request_that_opens_the_reasoning() -> None:
-    tokenizer = Tokenizer()
+@pytest.mark.parametrize("special", [(), ("<think>", "</think>")])
+def test_a_request_that_opens_the_reasoning(special: tuple[str, ...]) -> None:
+    coder = tokenizer(*special)
     # DeepSeek-R1's template ends so; Qwen 3's, with thinking switched off, ends as the last one.
-    assert opens_reasoning(tokenizer, tokenizer.ids(" No.", "<think>", "\n"))
-    assert not opens_reasoning(tokenizer, tokenizer.ids("<think>", "\n", " No."))
-    assert not opens_reasoning(tokenizer, tokenizer.ids("<think>", "\n", "\n", "</think>", "\n"))
+    assert opens_reasoning(coder, coder("Why?<think>\n").input_ids)
+    assert not opens_reasoning(coder, coder("<think>\nWhy?").input_ids)
+    assert not opens_reasoning(coder, coder("Why?<think>\n\n</think>\n\n").input_ids)
