@@ -73,13 +73,14 @@ def _row(
         row["n_invalid"] = None
     amounts = (_amount(row[name]) for name in ("gpu_hours", "input_tokens", "output_tokens"))
     money = prices.money(price_list, jobs[0].entry, *amounts)
-    row["money"] = None if money in (None, UNKNOWN) else money.value
+    row["money"] = None if money in (None, UNKNOWN) else round(money.value, 6)
     return row
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
     values = list(values)
-    return None if None in values else sum(values)
+    # 182.1 + 107.01 is 289.11, and no digit more.
+    return None if None in values else round(sum(values), 6)
 
 
 def _amount(value: float | None) -> Amount:

@@ -129,7 +129,7 @@ def _origin(work: Work) -> str:
         tokens.text(1).strip("~") for tokens in (rate.input_tokens, rate.output_tokens)
     )
     return (
-        f"{rate.jobs} jobs of {', '.join(rate.runs)}{device}; {start}{seconds} s, "
+        f"{rate.jobs} job(s) of {', '.join(rate.runs)}{device}; {start}{seconds} s, "
         f"{tokens_in} tokens in, {tokens_out} out a call"
     )
 
