@@ -6,8 +6,8 @@ rule generate:
     """Generate a model's reply to every prompt at one temperature and seed, with vLLM."""
     input:
         prompts=PROMPTS,
-        weights=lambda wildcards: weights_files(MODELS[wildcards.model]),
-        fetched=lambda wildcards: fetched(MODELS[wildcards.model]),
+        weights=by_model(weights_files),
+        fetched=by_model(fetched),
     output:
         responses=f"{CELL}.parquet",
         manifest=f"{CELL}.json",
@@ -20,20 +20,17 @@ rule generate:
     conda:
         "../../envs/generate.yaml"
     resources:
-        gpu=lambda wildcards: MODELS[wildcards.model]["gpus"]
-        * MODELS[wildcards.model]["nodes"],
+        gpu=by_model(lambda model: model["gpus"] * model["nodes"]),
         # On Slurm: one process on one node has all of them. The default is a task a GPU,
         # each with all the cores, on any nodes.
-        nodes=lambda wildcards: MODELS[wildcards.model]["nodes"],
+        nodes=by_model(lambda model: model["nodes"]),
         tasks_per_gpu=0,
         # Over several nodes, a process on each; srun starts them, and not the executor.
-        tasks=lambda wildcards: over_nodes(
-            MODELS[wildcards.model], MODELS[wildcards.model]["nodes"]
-        ),
-        mpi=lambda wildcards: over_nodes(MODELS[wildcards.model], "srun"),
+        tasks=by_model(lambda model: over_nodes(model, model["nodes"])),
+        mpi=by_model(lambda model: over_nodes(model, "srun")),
         launcher=lambda wildcards, threads: launcher(MODELS[wildcards.model], threads),
     params:
-        model=lambda wildcards: settings(model_settings.told(MODELS[wildcards.model])),
+        model=by_model(lambda model: settings(model_settings.told(model))),
         version=versions.GENERATION,
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"

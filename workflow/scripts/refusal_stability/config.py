@@ -23,6 +23,8 @@ MIN_SAMPLING_TEMPERATURE = 0.01
 DEMO_PREFIX = "demo:"
 # What a run that starts from labels has no use for.
 MODEL_KEYS = ("prompts", "models", "judges", "temperatures", "seeds")
+# The loader in C is ten times as fast; not every build of pyyaml has it.
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 
 
@@ -34,7 +36,7 @@ def checked_config(
     Raises ConfigError, or InputError for a file of prompts, with one line that names the
     file, the key or row, and what to do.
     """
-    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    schema = yaml.load(schema_file.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
     config = copy.deepcopy(config)
     try:
         # Of several errors, best_match takes the one nearest the top: mend that one first.
@@ -68,9 +70,9 @@ def is_on_hub(entry: dict[str, Any]) -> bool:
     return not weights.startswith(DEMO_PREFIX) and not is_folder(weights)
 
 
-def _validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+def _strict_validator() -> type[jsonschema.Draft202012Validator]:
     # JSON Schema lets 42.0 pass as an integer, and YAML's .nan and .inf as numbers.
-    strict = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
             "number": lambda _, value: (
@@ -80,8 +82,11 @@ def _validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
             ),
         }
     )
-    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=strict)
-    return validator(schema)
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+
+
+# Made once: a configuration is looked at branch by branch, and every job reads it again.
+_validator = _strict_validator()
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
