@@ -1,7 +1,11 @@
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from refusal_stability import errors
-from refusal_stability.command import run
+from refusal_stability.command import prefer_conda_environments, run
 
 
 def failing(error: Exception) -> None:
@@ -26,3 +30,24 @@ def test_other_errors_keep_their_traceback() -> None:
 
 def test_success_returns() -> None:
     run(lambda: None)
+
+
+def test_conda_environments_go_before_the_virtual_environment_and_the_users_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", os.pathsep.join([own, "/base/bin", own, "/usr/bin"]))
+    monkeypatch.delenv("PYTHONNOUSERSITE", raising=False)
+    prefer_conda_environments()
+    assert os.environ["PATH"] == os.pathsep.join(["/base/bin", "/usr/bin"])
+    assert os.environ["PYTHONNOUSERSITE"] == "1"
+
+
+def test_a_conda_environment_that_holds_snakemake_and_conda_stays_on_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "base_prefix", sys.prefix)
+    monkeypatch.setenv("PYTHONNOUSERSITE", "")
+    path = os.environ["PATH"]
+    prefer_conda_environments()
+    assert os.environ["PATH"] == path

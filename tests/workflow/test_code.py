@@ -110,14 +110,26 @@ def test_conda_environments_agree_with_the_requirements() -> None:
             assert requirements[package] == version, f"{path.name}: {package}"
 
 
+def test_only_python_and_pip_come_from_conda_forge() -> None:
+    # What PyPI has is resolved in test_conda.py; what conda-forge has cannot be looked up there.
+    for path in sorted((REPOSITORY / "envs").glob("*.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert content["channels"] == ["conda-forge", "nodefaults"], path.name
+        *conda, pip = content["dependencies"]
+        assert conda == ["python=3.11", "pip"], path.name
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pip["pip"]), path.name
+
+
 def test_every_rule_that_runs_a_script_has_its_environment() -> None:
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
-        rules = re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+        start = r"^(?:rule |use rule \w+ as )(\w+)(?: with)?:"
+        rules = re.findall(rf"{start}(.*?)(?=^rule |^use rule |\Z)", text, flags=re.M | re.S)
         for rule, body in rules:
-            if "shell:" in body:
+            if "shell:" in body or "params:" in body:
                 assert f'"../../envs/{rule}.yaml"' in body, rule
                 assert (REPOSITORY / f"envs/{rule}.yaml").is_file(), rule
+            if "shell:" in body:
                 assert "log:" in body, rule
 
 

@@ -1,4 +1,5 @@
 # Paths, wildcard constraints and the list of cells; no science.
+import inspect
 import json
 import re
 import sys
@@ -7,6 +8,8 @@ from itertools import product
 from pathlib import Path
 
 import yaml
+
+from snakemake.settings.types import DeploymentMethod
 
 # The package lies beside the scripts and needs no installation.
 sys.path.insert(0, "workflow/scripts")
@@ -25,7 +28,11 @@ from refusal_stability.errors import RefusalStabilityError
 from refusal_stability.label_pairs import label_pairs
 from refusal_stability.live_tables import LiveTables
 
-command.prefer_this_python()
+# With --sdm conda, each job has the Python of its environment.
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    command.prefer_conda_environments()
+else:
+    command.prefer_this_python()
 
 DEMO_MODELS_FILE = "resources/demo/models.yaml"
 DEMO_MODELS = yaml.safe_load(Path(DEMO_MODELS_FILE).read_text())
@@ -206,6 +213,23 @@ def launcher(entry, threads):
         f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
         f" --cpus-per-task={threads} --kill-on-bad-exit=1 --label"
     )
+
+
+def by_model(value):
+    """The function of a cell that gives value(model) of its model, worked out once a model.
+
+    There may be thousands of cells, and Snakemake inspects a function several times for each:
+    so its signature is worked out once, too.
+    """
+    values = {
+        name: value(model) for name, model in MODELS.items() if "weights" in model
+    }
+
+    def look_up(wildcards):
+        return values[wildcards.model]
+
+    look_up.__signature__ = inspect.signature(look_up)
+    return look_up
 
 
 def package(*modules):

@@ -26,6 +26,20 @@ def prefer_this_python() -> None:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
+def prefer_conda_environments() -> None:
+    """Let jobs run in their conda environments and in nothing else.
+
+    Conda puts a job's environment where the active one was in PATH, which is behind an activated
+    virtual environment: the job would run in that, so it is taken out. Packages that the user
+    installed for himself (pip install --user) would be imported before those of the environment.
+    """
+    os.environ["PYTHONNOUSERSITE"] = "1"
+    if sys.prefix != sys.base_prefix:
+        own = str(Path(sys.executable).parent)
+        others = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own]
+        os.environ["PATH"] = os.pathsep.join(others)
+
+
 def leave() -> None:
     """End the process at once, successfully, without Python's teardown.
 
