@@ -74,7 +74,7 @@ def explained(
             "repositories, or unset it"
         )
     if status is not None:
-        return f"the hub answers with status {status}", "run again later"
+        return f"the hub answers with status {status}", f"see whether {page} opens, and run again"
     if unreachable(error):
         return "the hub cannot be reached", "this needs the network once, and HF_HUB_OFFLINE unset"
     return None

@@ -26,7 +26,7 @@ from refusal_stability.hub import (
 DEFAULT_REVISION = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights for other programs, or the same once more; vLLM reads the first kind below that is there.
-_WEIGHTS = {".safetensors", ".bin", ".pt"}
+_WEIGHTS = (".safetensors", ".bin", ".pt")
 _NEEDLESS = {
     ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".mlmodel", ".npz",
 }  # fmt: skip
@@ -65,9 +65,7 @@ def wanted_files(names: Iterable[str]) -> list[str]:
         if str(path.parent) in (".", _TEMPLATES) and path.suffix not in _NEEDLESS
     }
     kinds = {path.suffix for path in kept.values()}
-    needless = _WEIGHTS - {
-        next((kind for kind in (".safetensors", ".bin", ".pt") if kind in kinds), "")
-    }
+    needless = set(_WEIGHTS) - {next((kind for kind in _WEIGHTS if kind in kinds), "")}
     files = [name for name, path in kept.items() if path.suffix not in needless]
     consolidated = {name for name in files if re.match(r"consolidated.*\.safetensors", name)}
     if any(name.endswith(".safetensors") for name in files if name not in consolidated):
