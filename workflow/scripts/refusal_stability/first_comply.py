@@ -95,14 +95,12 @@ def _medians(
     every = np.zeros((resamples.resamples, 3, len(values)))
     for model in range(n_models + 1):
         if model < n_models:
-            there = kind[model] >= 0
-            cells = 3 * np.searchsorted(values, tries[model]) + kind[model]
-            cells, pattern = np.unique(cells[there], return_inverse=True)
-            patterns = np.full(there.size, -1)
-            patterns[there] = pattern
+            of_prompt = 3 * np.searchsorted(values, tries[model]) + kind[model]
+            cells = np.unique(of_prompt[kind[model] >= 0])
+            of_cell = (cells[:, None] == of_prompt) & (kind[model] >= 0)
             held = np.zeros((resamples.resamples, 3, len(values)))
-            held[:, cells % 3, cells // 3] = resamples.pattern_counts(patterns)
-            prompts[model, cells % 3, cells // 3] = np.bincount(pattern)
+            held[:, cells % 3, cells // 3] = resamples.sums(of_cell)
+            prompts[model, cells % 3, cells // 3] = of_cell.sum(axis=-1)
             every += held
         else:
             held = every
