@@ -14,12 +14,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workspace import REPOSITORY, Workspace, copy_repository
+from slurm_cluster import (
+    PROFILE,
+    QUICK,
+    fill_in_profile,
+    output_of,
+    run_on_slurm,
+    slurm_cluster,
+)
+from workspace import Workspace, copy_repository
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
-CLUSTER = REPOSITORY / "tests/slurm/cluster.sh"
-# The plugin first looks after 40 s; more engines at once than cores slow each other down.
-QUICK = ("--jobs", "2", "--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "5")
+KEYS = ["slurm_account", "slurm_partition", "precommand"]
 
 
 @dataclass(frozen=True)
@@ -40,38 +46,8 @@ class SlurmJob:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A Slurm cluster, or a skip that says why there can be none."""
-    folder = str(tmp_path_factory.mktemp("slurm"))
-    for command in (["install"], ["start", folder]):
-        result = subprocess.run([CLUSTER, *command], capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            pytest.skip(f"no Slurm: {result.stderr.strip().removeprefix('error: ')}")
-    yield
-    subprocess.run([CLUSTER, "stop", folder], check=True)
-
-
-def fill_in_profile(workspace: Workspace, *, engines_get_a_gpu: bool) -> None:
-    """Set account and partitions as docs/cluster.md says: by removing the comment signs.
-
-    The demo's models and judges ask for no GPU, as vLLM's CPU build has none: the profile can give
-    a rule one.
-    """
-    text = (REPOSITORY / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
-    text = text.replace("my-account", "study")
-    text, lines = re.subn(r"# (slurm_(account|partition):)", r"\1", text)
-    assert lines == 4
-    text = text.replace("# precommand: ", "precommand: ").replace(
-        ". /etc/profile.d/modules.sh && module load cuda", "export OMP_WAIT_POLICY=passive"
-    )
-    if engines_get_a_gpu:
-        text, lines = re.subn(r"^  (generate|judge):$", r"  \1:\n    gpu: 1", text, flags=re.M)
-        assert lines == 2
-    (workspace.folder / "profiles/slurm/config.yaml").write_text(text, encoding="utf-8")
-
-
-def command(program: str, *arguments: str) -> str:
-    result = subprocess.run([program, *arguments], capture_output=True, text=True, check=True)
-    return result.stdout
+    with slurm_cluster(tmp_path_factory.mktemp("slurm")):
+        yield
 
 
 def jobs_of(run: str) -> list[SlurmJob]:
@@ -81,7 +57,7 @@ def jobs_of(run: str) -> list[SlurmJob]:
     rules = dict(ids) | dict.fromkeys(arrays, "generate")
     if not rules:
         return []
-    listing = command(
+    listing = output_of(
         "sacct",
         "--allocations",
         "--noheader",
@@ -115,31 +91,23 @@ def on_slurm(
     cluster: None,  # noqa: ARG001
     finished: Workspace,
     tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Workspace, str]:
-    """One model of the demo run on Slurm, and what that printed; its weights are trained."""
+) -> tuple[Workspace, subprocess.CompletedProcess[str]]:
+    """A model that runs and one that cannot, on Slurm; their weights are trained."""
     workspace = copy_repository(tmp_path_factory.mktemp("on_slurm"))
     shutil.copytree(finished.run / "demo_models", workspace.run / "demo_models")
     config = finished.read_config()
     config["models"] = config["models"][:1]
+    config["models"].append(config["models"][0] | {"name": "too-short", "max_model_len": 65})
     config["judges"] = config["judges"][:1]
     config["temperatures"] = [1.0]
     workspace.write_config(config)
-    fill_in_profile(workspace, engines_get_a_gpu=True)
+    fill_in_profile(workspace, keys=KEYS, engines_get_a_gpu=True)
     return workspace, run_on_slurm(workspace, "all_verdicts")
-
-
-def run_on_slurm(workspace: Workspace, *arguments: str) -> str:
-    result = workspace.snakemake(
-        "--profile", "slurm", "--configfile", "config/test.yaml", *QUICK, *arguments
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stderr
 
 
 def check_resources(workspace: Workspace, jobs: list[SlurmJob]) -> None:
     """Each job got what the profile says of its rule, and one GPU if it has an engine."""
-    text = (workspace.folder / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
-    profile = yaml.safe_load(text)
+    profile = yaml.safe_load((workspace.folder / PROFILE).read_text(encoding="utf-8"))
     for job in jobs:
         asked = profile["default-resources"] | profile["set-resources"][job.rule]
         gpus = int(job.rule in ("generate", "judge"))
@@ -153,33 +121,67 @@ def check_resources(workspace: Workspace, jobs: list[SlurmJob]) -> None:
             cpus=profile["set-threads"].get(job.rule, 1),
             mem_mb=asked["mem_mb"],
             nodes=1,
-            state="COMPLETED",
+            state=job.state,
         )
 
 
 def test_each_job_gets_a_gpu_and_what_the_profile_says(
-    on_slurm: tuple[Workspace, str],
+    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]],
 ) -> None:
-    workspace, printed = on_slurm
-    jobs = jobs_of(printed)
-    assert Counter(job.rule for job in jobs) == {"generate": 2, "judge": 1}
-    check_resources(workspace, jobs)
+    workspace, run = on_slurm
+    check_resources(workspace, jobs_of(run.stderr))
+
+
+def test_a_failed_model_stops_no_other_and_its_log_is_shown(
+    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]],
+) -> None:
+    workspace, run = on_slurm
+    assert run.returncode == 1
+    # The judge of the model that failed has nothing to judge.
+    assert Counter((job.rule, job.state) for job in jobs_of(run.stderr)) == {
+        ("generate", "COMPLETED"): 2,
+        ("generate", "FAILED"): 2,
+        ("judge", "COMPLETED"): 1,
+    }
+    for seed in (1, 2):
+        log = f"results/reduced/logs/generate/too-short/T1_seed{seed}.log"
+        error = (workspace.folder / log).read_text(encoding="utf-8").strip()
+        assert error.startswith("error: too-short: 12 prompt(s) are too long")
+        assert "\n" not in error
+        assert log in run.stderr
+        assert error in run.stderr
+
+
+def test_an_account_that_nobody_has_is_told_and_nothing_is_submitted(
+    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]],
+) -> None:
+    workspace, _ = on_slurm
+    profile = workspace.folder / PROFILE
+    text = profile.read_text(encoding="utf-8")
+    profile.write_text(text.replace("slurm_account: study", "slurm_account: nobody"))
+    run = run_on_slurm(workspace, "all_verdicts")
+    profile.write_text(text)
+    assert run.returncode == 1
+    assert "The given account nobody appears to be invalid" in run.stderr
+    assert jobs_of(run.stderr) == []
 
 
 def test_an_added_model_submits_only_its_own_jobs_and_its_cells_as_one_array(
-    on_slurm: tuple[Workspace, str], finished: Workspace
+    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]], finished: Workspace
 ) -> None:
     workspace, _ = on_slurm
     config = workspace.read_config()
-    config["models"].append(finished.read_config()["models"][1])
+    config["models"] = finished.read_config()["models"]
     workspace.write_config(config)
-    jobs = jobs_of(run_on_slurm(workspace, "--slurm-array-jobs", "generate"))
-    assert Counter(job.rule for job in jobs) == {
-        "generate": 2,
-        "judge": 1,
-        "stability": 1,
-        "statistics": 1,
-        "figures": 1,
+    run = run_on_slurm(workspace, "--slurm-array-jobs", "generate")
+    assert run.returncode == 0, run.stderr
+    jobs = jobs_of(run.stderr)
+    assert Counter((job.rule, job.state) for job in jobs) == {
+        ("generate", "COMPLETED"): 2,
+        ("judge", "COMPLETED"): 1,
+        ("stability", "COMPLETED"): 1,
+        ("statistics", "COMPLETED"): 1,
+        ("figures", "COMPLETED"): 1,
     }
     cells = [job.id for job in jobs if job.rule == "generate"]
     assert [job.partition("_")[2] for job in cells] == ["1", "2"]
@@ -193,18 +195,26 @@ def test_an_added_model_submits_only_its_own_jobs_and_its_cells_as_one_array(
 
 
 def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(
-    on_slurm: tuple[Workspace, str],
+    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]],
 ) -> None:
     workspace, _ = on_slurm
     config = workspace.read_config()
     config["judges"] = [config["judges"][0] | {"name": "large", "gpus": 4}]
     config["models"] = config["models"][:1]
     workspace.write_config(config)
-    fill_in_profile(workspace, engines_get_a_gpu=False)
+    fill_in_profile(workspace, keys=KEYS, engines_get_a_gpu=False)
     # The job waits, to be looked at; interrupted, snakemake takes it out of the queue.
-    command("scontrol", "update", "PartitionName=gpu", "State=DOWN")
+    output_of("scontrol", "update", "PartitionName=gpu", "State=DOWN")
     snakemake = subprocess.Popen(
-        [SNAKEMAKE, "all_verdicts", "--profile", "slurm", "--configfile", "config/test.yaml"],
+        [
+            SNAKEMAKE,
+            "all_verdicts",
+            "--profile",
+            "slurm",
+            "--configfile",
+            "config/test.yaml",
+            *QUICK,
+        ],
         cwd=workspace.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -212,16 +222,16 @@ def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(
     try:
         job = ""
         for _ in range(120):
-            job = command("squeue", "--noheader", "--states=PENDING", "--format=%i").strip()
+            job = output_of("squeue", "--noheader", "--states=PENDING", "--format=%i").strip()
             if job or snakemake.poll() is not None:
                 break
             time.sleep(0.5)
-        shown = command("scontrol", "show", "job", job)
+        shown = output_of("scontrol", "show", "job", job)
     finally:
         snakemake.send_signal(signal.SIGINT)
         snakemake.wait(timeout=60)
-        command("scontrol", "update", "PartitionName=gpu", "State=UP")
+        output_of("scontrol", "update", "PartitionName=gpu", "State=UP")
     assert "TresPerJob=gres:gpu:4" in shown
     assert "NumNodes=1-1 NumCPUs=8 NumTasks=1 CPUs/Task=8" in shown
     assert "TRES=cpu=8,mem=200000M,node=1,billing=8,gres/gpu=4" in shown
-    assert "CANCELLED" in command("sacct", "--noheader", f"--jobs={job}", "--format=State")
+    assert "CANCELLED" in output_of("sacct", "--noheader", f"--jobs={job}", "--format=State")
