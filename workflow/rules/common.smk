@@ -232,6 +232,12 @@ def by_model(value):
     return look_up
 
 
+def resource_by_model(value):
+    """The same for a resource, which is a plain value where all models have the same."""
+    values = {value(model) for model in MODELS.values() if "weights" in model}
+    return values.pop() if len(values) == 1 else by_model(value)
+
+
 def package(*modules):
     """The modules behind a cheap rule, as inputs: it reruns when one of them is edited."""
     return [f"workflow/scripts/refusal_stability/{module}.py" for module in modules]

@@ -20,14 +20,14 @@ rule generate:
     conda:
         "../../envs/generate.yaml"
     resources:
-        gpu=by_model(lambda model: model["gpus"] * model["nodes"]),
+        gpu=resource_by_model(lambda model: model["gpus"] * model["nodes"]),
         # On Slurm: one process on one node has all of them. The default is a task a GPU,
         # each with all the cores, on any nodes.
-        nodes=by_model(lambda model: model["nodes"]),
+        nodes=resource_by_model(lambda model: model["nodes"]),
         tasks_per_gpu=0,
         # Over several nodes, a process on each; srun starts them, and not the executor.
-        tasks=by_model(lambda model: over_nodes(model, model["nodes"])),
-        mpi=by_model(lambda model: over_nodes(model, "srun")),
+        tasks=resource_by_model(lambda model: over_nodes(model, model["nodes"])),
+        mpi=resource_by_model(lambda model: over_nodes(model, "srun")),
         launcher=lambda wildcards, threads: launcher(MODELS[wildcards.model], threads),
     params:
         model=by_model(lambda model: settings(model_settings.told(model))),
