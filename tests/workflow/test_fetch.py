@@ -1,5 +1,6 @@
 """Fetch before compute, through Snakemake: weights from a stand-in of the hub, jobs without it."""
 
+import json
 import os
 import pty
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from hub_server import TOKEN, HubRepository, hub
@@ -16,6 +18,8 @@ from workspace import Workspace
 
 # Snakemake refuses a path in which one digit stands 20 times in a row.
 COMMIT, LATER = "0123456789" * 4, "9876543210" * 4
+CELL = "responses/from-hub/T1_seed1"
+FETCH = ("--cores", "2", "all_weights", "--forcerun", "fetch_weights")
 
 
 @dataclass
@@ -97,6 +101,48 @@ def test_the_token_is_written_nowhere(fetched: Fetched) -> None:
     for folder in (workspace / "results", workspace / ".snakemake", fetched.cache):
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert not [path for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+def test_jobs_need_no_hub_and_take_the_commit_that_was_fetched(
+    fetched: Fetched, finished: Workspace
+) -> None:
+    # Another program has looked up the branch since, and found a commit that is not whole here.
+    repository = fetched.cache / "hub/models--tiny--llama"
+    (repository / "refs/main").write_text(LATER)
+    (repository / "snapshots" / LATER).mkdir()
+    result = fetched.workspace.snakemake("--cores", "2", "all_verdicts")
+    assert result.returncode == 0, result.stderr
+    run = fetched.workspace.run
+    manifest = json.loads((run / f"{CELL}.json").read_text())
+    assert manifest["revision"] == manifest["model"]["revision"] == COMMIT
+    verdicts = json.loads((run / "verdicts/hub-judge/from-hub.json").read_text())
+    assert verdicts["revision"] == COMMIT
+    # The same weights from a folder gave the same replies.
+    replies = pl.read_parquet(run / f"{CELL}.parquet")["response"]
+    folder = finished.run / "responses/tiny-llama/T1_seed1.parquet"
+    assert replies.equals(pl.read_parquet(folder)["response"])
+    repository.joinpath("refs/main").write_text(COMMIT)
+
+    # Fetched again it is the same: no job runs again.
+    assert fetched.workspace.planned("all_verdicts") == {}
+    assert fetched.workspace.snakemake(*FETCH).returncode == 0
+    assert fetched.workspace.planned("all_verdicts") == {}
+    # A record that is lost is no reason to compute either.
+    record = run / "weights/tiny--llama@main.json"
+    kept = record.read_bytes()
+    record.unlink()
+    assert fetched.workspace.planned("all_verdicts") == {}
+    assert fetched.workspace.snakemake("--cores", "2", "all_weights").returncode == 0
+    assert record.read_bytes() == kept
+    assert fetched.workspace.planned("all_verdicts") == {}
+    # The branch has moved: what was asked of its old commit does not pass for the new one.
+    fetched.repositories["tiny/llama"].refs["main"] = LATER
+    with hub({}, fetched.repositories) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_ENDPOINT", address)
+        patch.setenv("HF_TOKEN", TOKEN)
+        assert fetched.workspace.snakemake(*FETCH).returncode == 0
+    planned = fetched.workspace.planned("all_verdicts")
+    assert planned == {"generate": 1, "judge": 1, "all_verdicts": 1}
 
 
 def test_what_the_hub_refuses_is_one_line_and_the_rest_goes_on(fetched: Fetched) -> None:
