@@ -1,6 +1,7 @@
 """A person's labels of some responses: what is read, what becomes of it, and bad files."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,16 @@ def test_a_file_without_rows_or_of_another_kind_is_one_line(tmp_path: Path) -> N
     (tmp_path / "labels.csv").rename(tmp_path / "labels.xlsx")
     judge["labels"] = str(tmp_path / "labels.xlsx")
     assert "unknown kind of file" in error_of(judge)
+
+
+def test_planning_without_the_packages_that_read_labels_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in an environment of nothing but Snakemake.
+    monkeypatch.setitem(sys.modules, "dataframely", None)
+    message = error_of(human(tmp_path, f"llama,{A},0,1,REFUSE"))
+    assert "judges[1].labels: to plan a run with human labels" in message
+    assert "pip install dataframely" in message
 
 
 def test_another_text_than_was_labelled_is_one_line(tmp_path: Path) -> None:

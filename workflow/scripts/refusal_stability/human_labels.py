@@ -25,15 +25,16 @@ def check_judges(config: dict[str, Any]) -> None:
     """Check the files of all human judges, as far as a configuration tells.
 
     Raises:
-        InputError: polars is missing, or a file is wrong; one line names file and row.
+        InputError: dataframely is missing, or a file is wrong; one line names file and row.
     """
     for number, judge in enumerate(config.get("judges", [])):
         if judge["kind"] != "human":
             continue
-        if find_spec("polars") is None:
+        # It brings polars along.
+        if find_spec("dataframely") is None:
             raise InputError(
                 f"judges[{number}].labels: to plan a run with human labels, Snakemake's Python "
-                "needs polars. Hint: pip install polars"
+                "needs dataframely. Hint: pip install dataframely"
             )
         check_known(
             read_human_labels(judge),
