@@ -1,5 +1,6 @@
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_several_nodes_outside_slurm_are_one_line(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv("SLURM_STEP_NUM_TASKS", tasks)
         with pytest.raises(InputError, match=line):
             nodes.number(LARGE)
+
+
+def test_a_machine_without_srun_is_one_line_before_the_first_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    nodes.check_machine(set())
+    line = r"^generate, judge: jobs over several nodes .*\. Hint: run them with --profile slurm$"
+    with pytest.raises(InputError, match=line):
+        nodes.check_machine({"judge", "generate"})
+    srun = tmp_path / "srun"
+    srun.touch(mode=0o755)
+    nodes.check_machine({"judge", "generate"})
 
 
 @pytest.mark.usefixtures("step")

@@ -1,5 +1,5 @@
 # Takes: the jobs of a run. Makes: sure, before the first of them, that what they need is there.
-from refusal_stability import gpu_checks
+from refusal_stability import gpu_checks, nodes
 from refusal_stability.preflight import check_providers
 
 
@@ -21,10 +21,13 @@ def asked_apis(jobs):
 onstart:
     jobs = [] if workflow.touch else list(workflow.dag.needrun_jobs())
     try:
-        # Elsewhere, a cluster gives its jobs their GPUs.
+        # Elsewhere, a cluster gives its jobs their GPUs and nodes.
         if workflow.local_exec:
             gpu_checks.check_machine(
                 {job.rule.name for job in jobs if job.resources.get("gpu")}
+            )
+            nodes.check_machine(
+                {job.rule.name for job in jobs if job.resources.get("mpi")}
             )
         check_providers(asked_apis(jobs))
     except RefusalStabilityError as error:

@@ -5,6 +5,7 @@ that vLLM starts there; they find each other at the address of the first node.
 """
 
 import os
+import shutil
 import socket
 import time
 from typing import Any
@@ -17,6 +18,22 @@ PATIENCE = 600
 _FIRST_PORT, _JOBS = 20000, 6000
 # Open connections to the other nodes, which stay while these do.
 _lines: list[socket.socket] = []
+
+
+def check_machine(rules: set[str]) -> None:
+    """Look whether this machine can start jobs over several nodes, before the first of them.
+
+    Args:
+        rules: the rules that have such jobs.
+
+    Raises:
+        InputError: there are such rules, and no srun.
+    """
+    if rules and not shutil.which("srun"):
+        raise InputError(
+            f"{', '.join(sorted(rules))}: jobs over several nodes (`nodes`) are started by Slurm's "
+            "srun, which is not here. Hint: run them with --profile slurm"
+        )
 
 
 def number(entry: dict[str, Any]) -> int:
