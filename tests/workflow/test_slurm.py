@@ -222,7 +222,9 @@ def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(
     try:
         job = ""
         for _ in range(120):
-            job = output_of("squeue", "--noheader", "--states=PENDING", "--format=%i").strip()
+            job = output_of(
+                "squeue", "--noheader", "--partition=gpu", "--states=PENDING", "--format=%i"
+            ).strip()
             if job or snakemake.poll() is not None:
                 break
             time.sleep(0.5)

@@ -204,15 +204,21 @@ def over_nodes(entry, value):
     return value if entry["nodes"] > 1 else None
 
 
-def launcher(entry, threads):
+def launcher(entries, wildcard):
     """What starts the process of a model or judge on each of its nodes; nothing on one node."""
-    nodes = entry["nodes"]
-    if nodes == 1:
-        return ""
-    return (
-        f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
-        f" --cpus-per-task={threads} --kill-on-bad-exit=1 --label"
-    )
+
+    def over_its_nodes(wildcards, threads):
+        nodes = entries[wildcards[wildcard]]["nodes"]
+        if nodes == 1:
+            return ""
+        return (
+            f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
+            f" --cpus-per-task={threads} --kill-on-bad-exit=1 --label"
+        )
+
+    # A plain value where it can be one: see by_model.
+    several = any(entry.get("nodes", 1) > 1 for entry in entries.values())
+    return over_its_nodes if several else ""
 
 
 def by_model(value):

@@ -5,9 +5,15 @@ from refusal_stability import model_settings, names
 rule generate:
     """Generate a model's reply to every prompt at one temperature and seed, with vLLM."""
     input:
+        unpack(
+            by_model(
+                lambda model: {
+                    "weights": weights_files(model),
+                    "fetched": fetched(model),
+                }
+            )
+        ),
         prompts=PROMPTS,
-        weights=by_model(weights_files),
-        fetched=by_model(fetched),
     output:
         responses=f"{CELL}.parquet",
         manifest=f"{CELL}.json",
@@ -28,7 +34,7 @@ rule generate:
         # Over several nodes, a process on each; srun starts them, and not the executor.
         tasks=resource_by_model(lambda model: over_nodes(model, model["nodes"])),
         mpi=resource_by_model(lambda model: over_nodes(model, "srun")),
-        launcher=lambda wildcards, threads: launcher(MODELS[wildcards.model], threads),
+        launcher=launcher(MODELS, "model"),
     params:
         model=by_model(lambda model: settings(model_settings.told(model))),
         version=versions.GENERATION,

@@ -40,7 +40,7 @@ rule judge:
             JUDGES[wildcards.judge], JUDGES[wildcards.judge]["nodes"]
         ),
         mpi=lambda wildcards: over_nodes(JUDGES[wildcards.judge], "srun"),
-        launcher=lambda wildcards, threads: launcher(JUDGES[wildcards.judge], threads),
+        launcher=launcher(JUDGES, "judge"),
     params:
         judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
         version=versions.JUDGING,
