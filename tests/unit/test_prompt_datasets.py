@@ -428,6 +428,16 @@ def test_the_commit_of_a_dataset_on_the_hub_is_recorded(tmp_path: Path) -> None:
     assert online["dataset_commits"] == manifest["dataset_commits"]
     assert offline.returncode == 1
     assert f"is {TWO}, not revision {ONE}" in offline.stderr.splitlines()[-1]
+    # Nor where the hub alone could tell which commit a tag is, and does not.
+    with hub({"walledai/AdvBench": PINNED}) as address:
+        for variables, reason in (
+            ({"HF_HUB_OFFLINE": "1"}, "(the hub cannot be reached)"),
+            ({"HF_TOKEN": "expired"}, "(the hub refuses the token)"),
+        ):
+            tag = advbench | {"revision": "v9"}
+            result = run_script(tmp_path, tag, **{"HF_ENDPOINT": address} | variables)
+            assert result.returncode == 1
+            assert reason in result.stderr.splitlines()[-1]
     result = run_script(tmp_path, advbench, HF_HUB_OFFLINE="1")
     assert result.returncode == 0, result.stderr
 

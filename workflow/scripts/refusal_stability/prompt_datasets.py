@@ -12,6 +12,7 @@ from refusal_stability.prompt_sources import CONTEXT_FORMAT, DatasetSource
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ABBREVIATED_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+_TIMEOUT_SECONDS = 15
 
 
 class PromptDataset(NamedTuple):
@@ -47,7 +48,12 @@ def open_dataset(
             "by source: dataset with prompt_column and category_column"
         )
     commit = None if path else _commit(dataset)
-    if revision and commit and not commit.startswith(_pinned(source.id, revision) or ""):
+    try:
+        pinned = _pinned(source.id, revision) if revision and commit else ""
+    # As in loading it.
+    except Exception as error:
+        raise _not_loaded(key, name, error, source, path, revision) from error
+    if commit and not commit.startswith(pinned):
         # Where the hub is out of reach, datasets takes what it last loaded, of any revision.
         raise InputError(
             f"{key}: the hub cannot be reached, and what is here of the dataset {name} is "
@@ -86,9 +92,12 @@ def _load(
     key: str, name: str, source: DatasetSource, path: str | None, revision: str | None
 ) -> Any:
     import datasets
+    import huggingface_hub
 
     # It quotes lines that it cannot read, which may be harmful text.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    # It tells each time that it tries again; what came of it is told below.
+    huggingface_hub.logging.set_verbosity_error()
     if path and not Path(path).is_dir():
         raise InputError(f"{key}: no folder {path}. Hint: give a local copy of the dataset")
     try:
@@ -109,10 +118,19 @@ def _load(
         raise
     # Whatever a hub, a network or a file makes the libraries below raise.
     except Exception as error:
-        reason, hint = _explained(error, source, path, revision)
-        raise InputError(
-            f"{key}: the dataset {name} cannot be loaded ({reason}). Hint: {hint}"
-        ) from error
+        raise _not_loaded(key, name, error, source, path, revision) from error
+
+
+def _not_loaded(
+    key: str,
+    name: str,
+    error: Exception,
+    source: DatasetSource,
+    path: str | None,
+    revision: str | None,
+) -> InputError:
+    reason, hint = _explained(error, source, path, revision)
+    return InputError(f"{key}: the dataset {name} cannot be loaded ({reason}). Hint: {hint}")
 
 
 def _bytes_to_load(builder: Any) -> int:
@@ -158,12 +176,15 @@ def _commit(dataset: Any) -> str | None:
     return None
 
 
-def _pinned(dataset_id: str, revision: str) -> str | None:
-    """The commit that a revision stands for, as far as this machine knows."""
-    from huggingface_hub import constants
+def _pinned(dataset_id: str, revision: str) -> str:
+    """The commit that a revision stands for; the hub is asked if this machine does not know."""
+    from huggingface_hub import HfApi, constants
 
     folder = Path(constants.HF_HUB_CACHE, f"datasets--{dataset_id.replace('/', '--')}")
     try:
         return (folder / "refs" / revision).read_text(encoding="utf-8").strip()
     except OSError:
-        return revision if _ABBREVIATED_COMMIT.fullmatch(revision) else None
+        if _ABBREVIATED_COMMIT.fullmatch(revision):
+            return revision
+        info = HfApi().dataset_info(dataset_id, revision=revision, timeout=_TIMEOUT_SECONDS)
+        return info.sha or ""
