@@ -238,3 +238,9 @@ def test_a_key_in_the_address_is_refused_and_not_shown(url: str) -> None:
     message = error_of(OPENAI | {"base_url": url})
     assert ".base_url: it holds more than an address" in message
     assert "sk-secret" not in message
+
+
+def test_a_key_in_place_of_its_variable_is_refused_and_not_shown() -> None:
+    message = error_of(OPENAI | {"api_key_env": "sk-secret"})
+    assert "judges[0].api_key_env: that is no name of an environment variable. Hint: " in message
+    assert "sk-secret" not in message

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 # Where each provider's own models are.
 _ENDPOINTS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 KINDS = tuple(_ENDPOINTS)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Which of them refuse a temperature: OpenAI's reasoning models, and what Anthropic published after
 # Claude 4.6. Another endpoint (base_url) may hold anything; there, the first request tells.
 _NO_TEMPERATURE = {
@@ -58,7 +59,13 @@ def problems(where: str, entry: dict[str, Any]) -> Iterator[str]:
             f"{where}: the key 'api_key_env' is missing. Hint: name the environment variable that "
             "holds your key, or give the base_url of a server that asks for none"
         )
-    if variable is not None and not os.environ.get(variable):
+    if variable is not None and not _VARIABLE.fullmatch(variable):
+        # Not shown: it may be the key itself.
+        yield (
+            f"{where}.api_key_env: that is no name of an environment variable. Hint: export your "
+            "key in a variable such as MY_API_KEY, and give that name; no key belongs in this file"
+        )
+    elif variable is not None and not os.environ.get(variable):
         yield (
             f"{where}.api_key_env: the environment variable {variable} is not set. Hint: export "
             "your key in it before you start snakemake"
