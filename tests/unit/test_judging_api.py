@@ -186,7 +186,9 @@ def test_settings_that_the_model_refuses_are_one_line(
 def test_nobody_listens_is_one_line(tmp_path: Path) -> None:
     with stub_provider(always(Reply())) as stub:
         pass
-    with pytest.raises(ProviderError, match="no connection to http://127"):
+    with pytest.raises(
+        ProviderError, match=r"no connection to http://127.* Hint: look at base_url"
+    ):
         judge_pairs(judge("openai", stub, max_retries=0), RUBRIC, pairs(), tmp_path / "a.jsonl")
 
 

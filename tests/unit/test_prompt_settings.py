@@ -95,6 +95,7 @@ REFUSED = [
     ("{source: demo, revision: main}", ["prompts.revision: does not belong to source demo"]),
     ("{source: demo, expect: {}}", ["prompts.expect: it is empty", "count"]),
     ("{source: demo, expect: {count: 0}}", ["prompts.expect.count: 0 is out of range"]),
+    ("{source: demo, limit: 2, expect: {count: 3}}", ["prompts.expect.count: 3 are more than"]),
     ("{source: demo, expect: {md5: a}}", ["prompts.expect: unknown key 'md5'"]),
     ("{source: demo, expect: {sha256: abc}}", ["prompts.expect.sha256: 'abc' is not 64"]),
     ("{source: demo, expect: {sha256: 12}}", ["prompts.expect.sha256: 12 is not text"]),

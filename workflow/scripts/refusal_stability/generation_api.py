@@ -12,11 +12,10 @@ from refusal_stability.answer_store import AnswerStore, answer_key
 from refusal_stability.api_settings import endpoint, takes_no_temperature
 from refusal_stability.asking import ask_all
 from refusal_stability.cells import request_seed
-from refusal_stability.errors import ProviderError
 from refusal_stability.generation import chat_messages, split_reasoning
 from refusal_stability.prompts import prompts_sha256
 from refusal_stability.provider_openai import ChatCompletions
-from refusal_stability.providers import FailedRequestError
+from refusal_stability.providers import FailedRequestError, first_request_failed
 from refusal_stability.rate_limit import RateLimit
 
 if TYPE_CHECKING:
@@ -118,10 +117,11 @@ def _try_out(model: dict[str, Any], api: ChatCompletions, request: dict[str, Any
     try:
         api.complete(chat_messages(model, "Say hello."), model["max_tokens"], **request)
     except FailedRequestError as error:
-        raise ProviderError(
-            f"{model['name']}: the first request to {endpoint(model)} failed: {error}. Hint: HTTP "
-            "400 may be a model that takes no seed (write send_seed: false), no top_p (top_p: "
-            "null), no such temperature or no such max_tokens; else look at base_url"
+        raise first_request_failed(
+            model,
+            error,
+            "it may be a model that takes no seed (write send_seed: false), no top_p (top_p: "
+            "null), no such temperature or no such max_tokens; else look at base_url",
         ) from error
 
 

@@ -19,7 +19,12 @@ from refusal_stability.judging_batch import ask_in_batches
 from refusal_stability.labels import ERROR, JUDGE_REFUSED, UNKNOWN
 from refusal_stability.provider_anthropic import Anthropic
 from refusal_stability.provider_openai import OpenAI
-from refusal_stability.providers import Answer, FailedRequestError, Provider
+from refusal_stability.providers import (
+    Answer,
+    FailedRequestError,
+    Provider,
+    first_request_failed,
+)
 from refusal_stability.rate_limit import RateLimit
 from refusal_stability.rubric import judge_message
 from refusal_stability.verdict_store import VerdictStore, verdict_key
@@ -120,10 +125,11 @@ def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:
     try:
         answer = provider.ask(message)
     except FailedRequestError as error:
-        raise ProviderError(
-            f"{judge['name']}: the first request to {endpoint(judge)} failed: {error}. Hint: "
-            "HTTP 400 may be a model that takes no temperature (write temperature: null) or no "
-            "structured output (answer: free_text); else look at base_url"
+        raise first_request_failed(
+            judge,
+            error,
+            "it may be a model that takes no temperature (write temperature: null) or no "
+            "structured output (answer: free_text); else look at base_url",
         ) from error
     if answer.ending == "length":
         raise ProviderError(

@@ -21,6 +21,7 @@ _HEADER = (
     "GPU-hours",
 )
 _TEXT_COLUMNS = 3
+_PILOT = "config/pilot.yaml"
 
 
 def plan_text(settings: dict[str, Any], plan: Plan, pending: dict[str, str]) -> str:
@@ -112,10 +113,11 @@ def _explanations(settings: dict[str, Any], plan: Plan, works: list[Work]) -> It
         yield "<= at most: by max_tokens, max_model_len and prompts.limit, if nothing is measured"
     if Grade.UNKNOWN in grades:
         yield "?  not known: nothing of these settings has run yet."
-        yield (
-            "   Hint: a pilot of 20 prompts and one seed leaves rates for this plan: snakemake "
-            f"--configfile {settings['config']} config/pilot.yaml --cores 8"
-        )
+        if _PILOT not in settings["config"]:
+            yield (
+                "   Hint: a pilot of 20 prompts and one seed leaves rates for this plan: snakemake "
+                f"--configfile {settings['config']} {_PILOT} --cores 8"
+            )
     if any(work.money is None for work in works):
         yield "no price: give `prices` in the configuration, see config/README.md"
 

@@ -6,6 +6,7 @@ own environment.
 
 import collections
 import json
+import math
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -89,6 +90,11 @@ def problems(prompts: dict[str, Any]) -> Iterator[str]:
     expected = prompts.get("expect")
     if expected == {}:
         yield "prompts.expect: it is empty. Hint: give count, sha256 or both, or remove it"
+    if expected and expected.get("count", 0) > prompts.get("limit", math.inf):
+        yield (
+            f"prompts.expect.count: {expected['count']} are more than prompts.limit, "
+            f"{prompts['limit']}, lets through. Hint: correct it, or take expect out for a pilot"
+        )
     if expected and "sha256" in expected and not _SHA256.fullmatch(expected["sha256"]):
         yield (
             f"prompts.expect.sha256: {expected['sha256']!r} is not 64 hexadecimal digits. "

@@ -179,6 +179,17 @@ def failed_request(status: int, reason: str) -> FailedRequestError:
     return RefusedRequestError(reason) if lasting else FailedRequestError(reason)
 
 
+def first_request_failed(
+    entry: dict[str, Any], error: FailedRequestError, refused_hint: str
+) -> ProviderError:
+    """Return what a failed first request means; ``refused_hint`` is for one that was refused."""
+    refused = isinstance(error, RefusedRequestError)
+    hint = refused_hint if refused else "look at base_url, and run again when it answers"
+    return ProviderError(
+        f"{entry['name']}: the first request to {endpoint(entry)} failed: {error}. Hint: {hint}"
+    )
+
+
 def look_up(
     entry: dict[str, Any],
     sdk: ModuleType,
