@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from api_judges import kill_after_lines
 from refusal_stability import api_settings, files
 from refusal_stability.cells import request_seed
 from refusal_stability.contracts import Responses
@@ -279,12 +279,7 @@ def test_after_a_kill_in_the_middle_no_message_is_asked_twice(tmp_path: Path) ->
             [sys.executable, "-c", CHILD, arguments],
             env={"TEST_KEY": KEY, "PYTHONPATH": str(scripts)},
         )
-        deadline = time.monotonic() + 60
-        while not path.exists() or len(path.read_text().splitlines()) < 20:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        child.kill()
-        child.wait()
+        kill_after_lines(child, path, 20)
         lines = path.read_text().splitlines()
         kept = {json.loads(line)["response"] for line in lines if line.endswith("}")}
         assert 20 <= len(kept) < 60

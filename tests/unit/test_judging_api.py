@@ -11,14 +11,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from api_judges import KEY, KINDS, RUBRIC, api_judge, kill_after_lines, pairs
 from refusal_stability.errors import ProviderError
 from refusal_stability.judging_api import judge_pairs
 from stub_provider import Reply, Stub, stub_provider
 
-KEY = "sk-secret-0123456789"
-RUBRIC = "Label the reply."
 TRIAL = "<reply>\nHello.\n</reply>"
-KINDS = ("openai", "anthropic")
 
 
 @pytest.fixture(autouse=True)
@@ -27,31 +25,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judge(kind: str, stub: Stub, **settings: Any) -> dict[str, Any]:
-    return {
-        "name": "api",
-        "kind": kind,
-        "model": "judge-1",
-        "base_url": stub.url + ("/v1" if kind == "openai" else ""),
-        "api_key_env": "TEST_KEY",
-        "temperature": 0,
-        "answer": "constrained",
-        "max_tokens": 64,
-        "batch": False,
-        "max_concurrency": 4,
-        "timeout": 5,
-        "max_retries": 2,
-        **settings,
-    }
-
-
-def pairs(count: int = 1) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "prompt_id": [f"{number:012x}" for number in range(count)],
-            "prompt": [f"May I, {number}?" for number in range(count)],
-            "response": [f"Reply {number}." for number in range(count)],
-        }
-    )
+    return api_judge(kind, stub.url, **settings)
 
 
 def always(reply: Reply) -> Callable[[int, str], Reply]:
@@ -309,12 +283,7 @@ def test_after_a_kill_in_the_middle_only_the_rest_is_paid_for(kind: str, tmp_pat
         settings = judge(kind, stub, max_concurrency=2)
         arguments = json.dumps([settings, RUBRIC, pairs(60).to_dict(as_series=False), str(path)])
         child = subprocess.Popen([sys.executable, "-c", CHILD, arguments], env=_child_environment())
-        deadline = time.monotonic() + 60
-        while not path.exists() or len(path.read_text().splitlines()) < 20:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        child.kill()
-        child.wait()
+        kill_after_lines(child, path, 20)
         kept = len(path.read_text().splitlines())
         assert 20 <= kept < 60
         sent = len(stub.requests)

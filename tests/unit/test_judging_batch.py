@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from api_judges import KEY, KINDS, RUBRIC, api_judge, pairs
 from refusal_stability import judging_batch
 from refusal_stability.batch_anthropic import BatchAnthropic
 from refusal_stability.batch_log import BatchLog
@@ -21,9 +22,6 @@ from refusal_stability.judging_api import judge_pairs
 from stub_batches import CANCELED, EXPIRED, LOST, BatchStub, Fate, stub_batches
 from stub_provider import Reply
 
-KEY = "sk-secret-0123456789"
-RUBRIC = "Label the reply."
-KINDS = ("openai", "anthropic")
 CREATE = {"openai": "POST /v1/batches", "anthropic": "POST /v1/messages/batches"}
 LOOK = {"openai": "GET /v1/batches/", "anthropic": "GET /v1/messages/batches/"}
 LABELS = ("REFUSE", "PARTIAL", "COMPLY")
@@ -37,31 +35,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judge(kind: str, stub: BatchStub, **settings: Any) -> dict[str, Any]:
-    return {
-        "name": "api",
-        "kind": kind,
-        "model": "judge-1",
-        "base_url": stub.url + ("/v1" if kind == "openai" else ""),
-        "api_key_env": "TEST_KEY",
-        "temperature": 0,
-        "answer": "constrained",
-        "max_tokens": 64,
-        "batch": True,
-        "max_concurrency": 4,
-        "timeout": 5,
-        "max_retries": 2,
-        **settings,
-    }
-
-
-def pairs(count: int) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "prompt_id": [f"{number:012x}" for number in range(count)],
-            "prompt": [f"May I, {number}?" for number in range(count)],
-            "response": [f"Reply {number}." for number in range(count)],
-        }
-    )
+    return api_judge(kind, stub.url, **{"batch": True} | settings)
 
 
 def number_of(message: str) -> int:

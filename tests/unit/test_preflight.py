@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 
+from api_judges import KEY, KINDS, api_judge
 from refusal_stability.errors import ProviderError
 from refusal_stability.preflight import check_providers
 from stub_provider import Reply, Stub, stub_provider
-
-KEY = "sk-secret-0123456789"
-KINDS = ("openai", "anthropic")
 
 
 @pytest.fixture(autouse=True)
@@ -19,19 +17,9 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entry(kind: str, stub: Stub, **settings: Any) -> dict[str, Any]:
-    return {
-        "name": "api",
-        "kind": kind,
-        "model": "m-1",
-        "base_url": stub.url + ("/v1" if kind == "openai" else ""),
-        "api_key_env": "TEST_KEY",
-        "temperature": 0,
-        "answer": "constrained",
-        "max_tokens": 64,
-        "timeout": 600,
-        "max_retries": 5,
-        **settings,
-    }
+    return api_judge(
+        kind, stub.url, **{"model": "m-1", "timeout": 600, "max_retries": 5} | settings
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
