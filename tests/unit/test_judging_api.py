@@ -166,6 +166,14 @@ def test_nobody_listens_is_one_line(tmp_path: Path) -> None:
         judge_pairs(judge("openai", stub, max_retries=0), RUBRIC, pairs(), tmp_path / "a.jsonl")
 
 
+def test_a_status_is_told_once_and_settings_may_be_why(tmp_path: Path) -> None:
+    refusal = Reply(status=400, code="400")  # as vLLM's server does
+    with stub_provider(lambda *_: refusal) as stub, pytest.raises(ProviderError) as caught:
+        judge_pairs(judge("openai", stub), RUBRIC, pairs(), tmp_path / "a.jsonl")
+    assert "failed: HTTP 400. Hint: it may be a model that takes" in str(caught.value)
+    assert "no such max_tokens" in str(caught.value)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_outage_ends_the_job_and_keeps_what_was_paid_for(kind: str, tmp_path: Path) -> None:
     down = Reply(status=503, code="down")

@@ -128,8 +128,8 @@ def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:
         raise first_request_failed(
             judge,
             error,
-            "it may be a model that takes no temperature (write temperature: null) or no "
-            "structured output (answer: free_text); else look at base_url",
+            "it may be a model that takes no temperature (write temperature: null), no "
+            "structured output (answer: free_text) or no such max_tokens; else look at base_url",
         ) from error
     if answer.ending == "length":
         raise ProviderError(

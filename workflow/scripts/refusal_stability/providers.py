@@ -163,7 +163,10 @@ def failed(entry: dict[str, Any], sdk: ModuleType, error: Exception) -> Exceptio
         # Such as an answer that is not the provider's JSON.
         return FailedRequestError(f"the SDK could not read the answer ({type(error).__name__})")
     code = error_code(error.body)
-    shown = f"HTTP {error.status_code}" + (f" {code}" if code else "")
+    shown = f"HTTP {error.status_code}"
+    # vLLM's server says the status once more.
+    if code not in ("", str(error.status_code)):
+        shown += f" {code}"
     reason = "the quota is used up" if code in _NO_QUOTA else _FATAL.get(error.status_code)
     if reason:
         return ProviderError(
