@@ -45,7 +45,7 @@ rule generate:
         " --fetched {input.fetched:q}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
         " --prompts {input.prompts:q}"
-        f" --cache {RUN}/cache/responses/{{wildcards.model}}/T{{wildcards.temperature}}_seed{{wildcards.seed}}.jsonl"
+        f" --cache {RUN}/cache/responses"
         " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 

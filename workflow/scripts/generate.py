@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
     parser.add_argument(
-        "--cache", type=Path, required=True, help="replies that are not to be paid for twice"
+        "--cache", type=Path, required=True, help="folder of replies not to be paid for twice"
     )
     parser.add_argument("--output", type=Path, required=True, help="responses, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
@@ -29,8 +29,9 @@ def main() -> None:
         return
     prompts = files.read_parquet(args.prompts, Prompts)
     if args.model.get("kind") == "openai":
+        cache = args.cache / args.model["name"] / f"{args.output.stem}.jsonl"
         responses, manifest = generation_api.generate_cell(
-            args.model, args.temperature, args.seed, prompts, args.cache
+            args.model, args.temperature, args.seed, prompts, cache
         )
     else:
         model = pinned(args.model, args.fetched)
