@@ -199,26 +199,36 @@ def settings(entry):
     return json.dumps(with_folder(entry), sort_keys=True)
 
 
+def is_over_nodes(entry):
+    """Whether a model or judge runs on several nodes."""
+    return entry.get("nodes", 1) > 1
+
+
 def over_nodes(entry, value):
     """The value of a resource of jobs over several nodes; others do not have it."""
-    return value if entry["nodes"] > 1 else None
+    return value if is_over_nodes(entry) else None
 
 
 def launcher(entries, wildcard):
     """What starts the process of a model or judge on each of its nodes; nothing on one node."""
 
     def over_its_nodes(wildcards, threads):
-        nodes = entries[wildcards[wildcard]]["nodes"]
-        if nodes == 1:
+        entry = entries[wildcards[wildcard]]
+        if not is_over_nodes(entry):
             return ""
+        nodes = entry["nodes"]
         return (
             f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1"
             f" --cpus-per-task={threads} --kill-on-bad-exit=1 --label"
         )
 
-    # A plain value where it can be one: see by_model.
-    several = any(entry.get("nodes", 1) > 1 for entry in entries.values())
-    return over_its_nodes if several else ""
+    return over_its_nodes if any(map(is_over_nodes, entries.values())) else None
+
+
+def launched(command, entries):
+    """A command that starts with its job's launcher, if any job needs one."""
+    needed = any(map(is_over_nodes, entries.values()))
+    return "{resources.launcher} " * needed + command
 
 
 def by_model(value):

@@ -41,11 +41,12 @@ rule generate:
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"
     shell:
-        "{resources.launcher} python workflow/scripts/generate.py --model {params.model:q}"
-        " --fetched {input.fetched:q}"
+        launched(
+            "python workflow/scripts/generate.py --model {params.model:q}", MODELS
+        )
+        + " --fetched {input.fetched:q}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
-        " --prompts {input.prompts:q}"
-        f" --cache {RUN}/cache/responses"
+        f" --prompts {PROMPTS} --cache {RUN}/cache/responses"
         " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 

@@ -47,8 +47,8 @@ rule judge:
     message:
         "Judging {wildcards.model} by {wildcards.judge}"
     shell:
-        "{resources.launcher} python workflow/scripts/judge.py --judge {params.judge:q}"
-        " --fetched {input.fetched:q}"
+        launched("python workflow/scripts/judge.py --judge {params.judge:q}", JUDGES)
+        + " --fetched {input.fetched:q}"
         " --prompts {input.prompts:q} --responses {input.responses:q}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
         " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
