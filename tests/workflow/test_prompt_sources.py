@@ -68,9 +68,9 @@ def test_several_sources_and_what_reruns_them(workspace: Workspace) -> None:
 
 
 def test_a_job_that_finds_other_prompts_than_expected(workspace: Workspace) -> None:
-    with_prompts(workspace, {"source": "demo", "limit": 12, "expect": {"count": 13}})
+    with_prompts(workspace, {"source": "demo", "limit": 12, "expect": {"count": 11}})
     result = workspace.snakemake("--cores", "1", "all_prompts")
     assert result.returncode != 0
-    assert "error: prompts.expect: count 13; but the source has count 12, sha256" in result.stderr
+    assert "error: prompts.expect: count 11; but the source has count 12, sha256" in result.stderr
     assert "Traceback" not in result.stderr
     assert not list(workspace.run.glob("*prompts.*"))
