@@ -1,11 +1,11 @@
 """The vLLM engine inside a job, and the way from messages to token ids and back."""
 
-import functools
 import gc
+import itertools
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,39 +192,91 @@ def _engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def complete(
-    llm: "LLM", requests: list[list[int]], sampling: "list[SamplingParams]"
-) -> "tuple[list[RequestOutput], dict[str, Any]]":
-    """Run all requests, token ids each, as one batch, and end the engine's worker processes.
+def stream(
+    llm: "LLM", requests: "Iterable[tuple[list[int], SamplingParams]]", total: int
+) -> "Iterator[tuple[int, RequestOutput]]":
+    """Run requests, token ids and sampling each, and yield (number, output) as they end.
 
-    Progress lines go to standard error.
+    The engine has them in flight as they come, never more than it can batch and as many again in
+    wait, so that the first are done long before the last are begun. Progress lines go to standard
+    error.
 
-    Returns:
-        The outputs, and for the manifest what they took: tokens read and written, and seconds,
-        to which the start of the engine does not belong.
+    Args:
+        llm: from :func:`load_engine`.
+        requests: begun in their order.
+        total: how many there are.
     """
     from tqdm import tqdm
+    from vllm.sampling_params import RequestOutputKind
 
-    progress = functools.partial(
-        tqdm,
+    core = llm.llm_engine
+    in_flight = 2 * core.vllm_config.scheduler_config.max_num_seqs
+    waiting = enumerate(requests)
+    numbers: dict[str, int] = {}
+    with tqdm(
+        total=total,
+        desc="Processed prompts",
         file=sys.stderr,
         mininterval=PROGRESS_SECONDS,
         # A line each, so that a log can be read while it grows.
         bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}]\n",
-    )
-    prompts = [{"prompt_token_ids": ids} for ids in requests]
+    ) as progress:
+        while True:
+            for number, (ids, sampling) in itertools.islice(waiting, in_flight - len(numbers)):
+                sampling.output_kind = RequestOutputKind.FINAL_ONLY
+                (rendered,) = core.renderer.render_cmpl([{"prompt_token_ids": ids}])
+                core.add_request(str(number), rendered, sampling)
+                numbers[str(number)] = number
+            if not numbers:
+                break
+            for output in core.step():
+                if output.finished:
+                    progress.update()
+                    yield numbers.pop(output.request_id), output
+
+
+def complete(
+    llm: "LLM", requests: list[list[int]], sampling: "SamplingParams"
+) -> "tuple[list[RequestOutput], dict[str, Any]]":
+    """Run all requests, token ids each, with one sampling, longest first, and end the engine.
+
+    Returns:
+        The outputs in the order of the requests, and for the manifest what they took (see
+        :func:`amounts`).
+    """
+    # The longest last would keep the engine waiting for a few.
+    order = sorted(range(len(requests)), key=lambda number: -len(requests[number]))
     start = time.monotonic()
-    outputs = llm.generate(prompts, sampling, use_tqdm=progress)
-    took = {
-        "input_tokens": sum(map(len, requests)),
-        "output_tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
-        "engine_seconds": round(time.monotonic() - start, 3),
+    outputs = {
+        order[number]: output
+        for number, output in stream(
+            llm, ((requests[number], sampling) for number in order), len(order)
+        )
     }
+    took = amounts(outputs.values(), time.monotonic() - start)
+    end_engine(llm)
+    return [outputs[number] for number in range(len(requests))], took
+
+
+def amounts(outputs: "Iterable[RequestOutput]", seconds: float) -> dict[str, Any]:
+    """Return what a manifest says of the work: tokens read and written, and seconds of the engine.
+
+    The start of the engine does not belong to them.
+    """
+    outputs = list(outputs)
+    return {
+        "input_tokens": sum(len(output.prompt_token_ids) for output in outputs),
+        "output_tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
+        "engine_seconds": round(seconds, 3),
+    }
+
+
+def end_engine(llm: "LLM") -> None:
+    """End the engine's worker processes, on all nodes."""
     # An engine without workers ends with this process, at no cost (see command.leave).
     if llm.llm_engine.vllm_config.parallel_config.world_size > 1:
         llm.llm_engine.engine_core.shutdown()
         nodes.release_others()
-    return outputs, took
 
 
 def determinism_mode() -> str:

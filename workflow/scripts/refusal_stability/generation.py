@@ -1,5 +1,7 @@
-"""Generation: the replies of one model to every prompt, at one temperature and seed."""
+"""Generation: the replies of one model to every prompt, at each temperature and seed."""
 
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,25 +13,41 @@ from refusal_stability.prompts import prompts_sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from vllm import CompletionOutput
+    from vllm import CompletionOutput, RequestOutput, SamplingParams
 
+# Its temperature and its seed.
+Cell = tuple[float, int]
 START_OF_REASONING, END_OF_REASONING = "<think>", "</think>"
 
 
 def generate_cell(
     model: dict[str, Any], temperature: float, seed: int, prompts: pl.DataFrame
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Generate one cell.
-
-    Args:
-        model: an entry of the configuration's `models`, defaults filled in.
-        temperature: sampling temperature; 0 is greedy decoding.
-        seed: the cell's seed, from which each request's own is derived.
-        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+    """Generate one cell, with an engine of its own; see :func:`generate_cells`.
 
     Returns:
         A table that keeps the contract :class:`~refusal_stability.contracts.Responses`, in the
         order of the prompts, and the cell's manifest.
+    """
+    ((_, responses, manifest),) = generate_cells(model, [(temperature, seed)], prompts, "cell")
+    return responses, manifest
+
+
+def generate_cells(
+    model: dict[str, Any], cells: Sequence[Cell], prompts: pl.DataFrame, sharing: str
+) -> Iterator[tuple[Cell, pl.DataFrame, dict[str, Any]]]:
+    """Generate cells with one engine, in which the requests of all of them are batched.
+
+    Args:
+        model: an entry of the configuration's `models`, defaults filled in.
+        cells: (temperature, seed) each; temperature 0 is greedy decoding, and from a cell's seed
+            each request's own is derived.
+        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+        sharing: who shares the engine, for the manifests: a "model" or a "cell".
+
+    Yields:
+        Each cell as soon as it is done: itself, its table, and its manifest, in which the seconds
+        are those since the cell before was done.
 
     Raises:
         InputError: weights or chat template are missing, or a prompt is too long.
@@ -37,54 +55,77 @@ def generate_cell(
     engine.prepare_imports()
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
+    prompt_ids = prompts["prompt_id"].to_list()
     requests = [
         engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
         for prompt in prompts["prompt"]
     ]
     _refuse_long_prompts(model, prompts["prompt_id"], requests)
     llm = engine.load_engine(model, folder)
+    facts = engine.engine_manifest(llm, tokenizer, folder)
+    opened = opens_reasoning(tokenizer, requests[0])
+    every_request = (
+        (ids, _sampling(model, cell, prompt_id))
+        for cell in cells
+        for prompt_id, ids in zip(prompt_ids, requests, strict=True)
+    )
+    replies: list[dict[int, RequestOutput]] = [{} for _ in cells]
+    since = time.monotonic()
+    for number, output in engine.stream(llm, every_request, len(cells) * len(requests)):
+        place, row = divmod(number, len(requests))
+        replies[place][row] = output
+        if len(replies[place]) < len(requests):
+            continue
+        outputs, replies[place] = [replies[place][row] for row in range(len(requests))], {}
+        temperature, seed = cells[place]
+        rows = [
+            {"prompt_id": prompt_id, "temperature": temperature, "seed": seed}
+            | read_reply(tokenizer, output, model["thinking"], opened)
+            for prompt_id, output in zip(prompt_ids, outputs, strict=True)
+        ]
+        now = time.monotonic()
+        manifest = {
+            "version": versions.GENERATION,
+            "model": model,
+            "temperature": temperature,
+            "seed": seed,
+            **facts,
+            "sharing": sharing,
+            "prompts_sha256": prompts_sha256(prompts),
+            "count": len(rows),
+            **engine.amounts(outputs, now - since),
+        }
+        since = now
+        yield cells[place], pl.DataFrame(rows, infer_schema_length=None), manifest
+    engine.end_engine(llm)
+
+
+def _sampling(model: dict[str, Any], cell: Cell, prompt_id: str) -> "SamplingParams":
     from vllm import SamplingParams
 
-    sampling = [
-        SamplingParams(
-            temperature=temperature,
-            top_p=model["top_p"],
-            top_k=model["top_k"],
-            max_tokens=model["max_tokens"],
-            seed=request_seed(seed, prompt_id, model["seed_scope"]),
-        )
-        for prompt_id in prompts["prompt_id"]
-    ]
-    outputs, took = engine.complete(llm, requests, sampling)
-    opened = opens_reasoning(tokenizer, requests[0])
-    rows = []
-    for prompt_id, output in zip(prompts["prompt_id"], outputs, strict=True):
-        reply = output.outputs[0]
-        text = text_with_tags(tokenizer, reply)
-        reasoning, response = split_reasoning(text, model["thinking"], opened)
-        rows.append(
-            {
-                "prompt_id": prompt_id,
-                "temperature": temperature,
-                "seed": seed,
-                "response": response,
-                "reasoning": reasoning,
-                "finish_reason": reply.finish_reason,
-                "prompt_tokens": len(output.prompt_token_ids),
-                "response_tokens": len(reply.token_ids),
-            }
-        )
-    manifest = {
-        "version": versions.GENERATION,
-        "model": model,
-        "temperature": temperature,
-        "seed": seed,
-        **engine.engine_manifest(llm, tokenizer, folder),
-        "prompts_sha256": prompts_sha256(prompts),
-        "count": len(rows),
-        **took,
+    temperature, seed = cell
+    return SamplingParams(
+        temperature=temperature,
+        top_p=model["top_p"],
+        top_k=model["top_k"],
+        max_tokens=model["max_tokens"],
+        seed=request_seed(seed, prompt_id, model["seed_scope"]),
+    )
+
+
+def read_reply(
+    tokenizer: "PreTrainedTokenizerBase", output: "RequestOutput", thinking: bool, opened: bool
+) -> dict[str, Any]:
+    """Return what a response's row has of an output; see :func:`split_reasoning`."""
+    reply = output.outputs[0]
+    reasoning, response = split_reasoning(text_with_tags(tokenizer, reply), thinking, opened)
+    return {
+        "response": response,
+        "reasoning": reasoning,
+        "finish_reason": reply.finish_reason,
+        "prompt_tokens": len(output.prompt_token_ids),
+        "response_tokens": len(reply.token_ids),
     }
-    return pl.DataFrame(rows, infer_schema_length=None), manifest
 
 
 def opens_reasoning(tokenizer: "PreTrainedTokenizerBase", request: list[int]) -> bool:

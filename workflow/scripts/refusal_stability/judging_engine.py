@@ -40,7 +40,7 @@ def ask_engine(
     short = [ids for ids in requests if len(ids) <= room]
     llm = engine.load_engine(judge, folder)
     sampling, read = prepare(tokenizer)
-    completed, took = engine.complete(llm, short, [sampling] * len(short))
+    completed, took = engine.complete(llm, short, sampling)
     outputs = iter(completed)
     answers = [
         read(next(outputs))
