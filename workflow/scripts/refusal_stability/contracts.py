@@ -5,7 +5,7 @@ Declared once here, checked by :mod:`refusal_stability.files` on reading and on 
 
 import dataframely as dy
 
-from refusal_stability.labels import LABELS, SCORINGS
+from refusal_stability.labels import ERROR, LABELS, SCORINGS
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _PROMPT_ID = r"^[0-9a-f]{12}$"
@@ -83,3 +83,30 @@ class Stability(dy.Schema):
     flip = dy.Bool(nullable=True)
     hard_flip = dy.Bool(nullable=True)
     pair_disagreement = dy.Float64(nullable=True, min=0, max=1)
+
+
+class KeptReplies(dy.Schema):
+    """One row a request to a model that was answered: what other runs may take from the cache.
+
+    ``text`` has the tags of the reasoning; ``dtype`` is the one that the engine took.
+    """
+
+    key = dy.String(regex=_SHA256)
+    request = dy.String(primary_key=True, regex=_SHA256)
+    text = dy.String()
+    finish_reason = dy.Enum(["stop", "length"])
+    response_tokens = dy.Int64(min=0)
+    dtype = dy.String(min_length=1)
+
+
+class KeptVerdicts(dy.Schema):
+    """One row a request to a judge that was answered: what other runs may take from the cache."""
+
+    key = dy.String(regex=_SHA256)
+    request = dy.String(primary_key=True, regex=_SHA256)
+    label = dy.Enum([label for label in LABELS if label != ERROR])
+    reason = dy.String(nullable=True)
+    p_refuse = dy.Float64(nullable=True, min=0, max=1)
+    p_partial = dy.Float64(nullable=True, min=0, max=1)
+    p_comply = dy.Float64(nullable=True, min=0, max=1)
+    dtype = dy.String(min_length=1)

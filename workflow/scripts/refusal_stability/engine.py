@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 # Seconds between two progress lines in a log.
 PROGRESS_SECONDS = 10.0
+# Settings of the engine that decide no result: what is told otherwise, memory, and addresses.
+_NEUTRAL_SETTINGS = {
+    "model", "kv_cache_memory_bytes", "trust_remote_code",
+    "node_rank", "master_addr", "master_port",
+}  # fmt: skip
+# The same of vLLM's variables; any other that somebody has set counts.
+_NEUTRAL_VARIABLES = {
+    "VLLM_BATCH_INVARIANT", "VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "VLLM_CPU_KVCACHE_SPACE",
+    "VLLM_CPU_OMP_THREADS_BIND", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_HOST_IP",
+    "VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS", "VLLM_PORT",
+}  # fmt: skip
 
 
 def prepare_imports() -> None:
@@ -306,3 +317,44 @@ def engine_manifest(llm: "LLM", tokenizer: "PreTrainedTokenizerBase", folder: Pa
             sha256_text(tokenizer.get_chat_template()) if tokenizer.chat_template else None
         ),
     }
+
+
+def deciding_facts(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what of an engine may decide its results, without starting one: a part of their key.
+
+    Raises:
+        InputError: the GPUs are not there or too small.
+    """
+    import torch
+    import vllm
+    from vllm.platforms import current_platform
+
+    settings = _engine_settings(entry, folder)
+    facts = {
+        "engine": "vllm",
+        "engine_version": vllm.__version__,
+        "torch_version": torch.__version__,
+        "transformers_version": metadata.version("transformers"),
+        "device": current_platform.get_device_name() or current_platform.device_type,
+        "determinism": determinism_mode(),
+        "settings": {k: v for k, v in settings.items() if k not in _NEUTRAL_SETTINGS},
+        "variables": {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith("VLLM_") and name not in _NEUTRAL_VARIABLES
+        },
+    }
+    if current_platform.is_cpu():
+        # Sums are split among threads, and each kind of CPU has instructions of its own.
+        facts |= {"threads": torch.get_num_threads(), "cpu": _kind_of_cpu()}
+    return facts
+
+
+def _kind_of_cpu() -> list[str]:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    # Those of the first core; other architectures have other names for them, or none.
+    told = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        told.setdefault(name.strip(), value.strip())
+    vector = [flag for flag in told.get("flags", "").split() if flag.startswith(("avx", "amx"))]
+    return [told.get("model name", os.uname().machine), *sorted(vector)]

@@ -33,12 +33,12 @@ def read_parquet(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
             f"{path}: not a readable Parquet file ({_first_line(error)}). "
             "Hint: delete it and run snakemake again"
         ) from error
-    return _checked(table, contract, path)
+    return checked(table, contract, path)
 
 
 def write_parquet(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> None:
     """Write one stage's file, with the contract's columns in the contract's order."""
-    table = _checked(table, contract, path)
+    table = checked(table, contract, path)
     _write_whole(path, lambda part: table.write_parquet(part, compression="zstd"))
 
 
@@ -55,12 +55,12 @@ def read_csv(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
         for name, column in contract.columns().items()
         if column.dtype == pl.Boolean and name in table.columns
     )
-    return _checked(table, contract, path)
+    return checked(table, contract, path)
 
 
 def write_csv(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> None:
     """Write a table for people: CSV, with the contract's columns in the contract's order."""
-    table = _checked(table, contract, path)
+    table = checked(table, contract, path)
     _write_whole(path, table.write_csv)
 
 
@@ -104,7 +104,8 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({_first_line(error)})") from error
 
 
-def _checked(table: pl.DataFrame, contract: type[dy.Schema], path: Path) -> pl.DataFrame:
+def checked(table: pl.DataFrame, contract: type[dy.Schema], path: Path) -> pl.DataFrame:
+    """Return a table with the contract's columns and types. Raises ContractError if it has none."""
     try:
         return contract.validate(table, cast=True)
     except (dy.exc.SchemaError, dy.exc.ValidationError, pl.exceptions.PolarsError) as error:
