@@ -3,7 +3,8 @@
     .venv/bin/python tests/benchmarks/tables.py [--models 4] [--prompts 876] [--samples 20]
 
 Draws labels of two judges, 4 temperatures, and runs the scripts of `stability` (a process a
-judge) and `statistics` (one process, bootstrap of 2,000 included) on them, as the workflow does.
+judge) and `statistics` (one process, bootstrap of 2,000 included) on them, as the workflow does:
+linear algebra has one thread, as Snakemake tells a job of one core.
 The study has 4 models x 876 prompts x 20 samples; 20 million labels are, for example,
 --models 25 --prompts 20000. The time of a bare `import polars, scipy.stats, dataframely` beside
 it is a unit for noisy machines.
@@ -12,6 +13,7 @@ it is a unit for noisy machines.
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -51,8 +53,8 @@ def main() -> None:
         draw(run, args.models, args.prompts, args.samples)
         labels = 2 * args.models * args.prompts * args.samples
         print(f"{labels:,} labels: 2 judges x {args.models} models x {args.prompts} prompts")
-        unit, _ = measured("-c", IMPORTS)
-        print(f"import       {unit:7.2f} s")
+        unit, unit_cpu, _ = measured("-c", IMPORTS)
+        print(f"import       {unit:7.2f} s, {unit_cpu:6.2f} s of CPU")
         statistics = (
             *("--settings", json.dumps(SETTINGS), "--prompts", run / "prompts.parquet"),
             *("--stability", run / "stability/a.parquet", run / "stability/b.parquet"),
@@ -66,16 +68,22 @@ def main() -> None:
         }
         total = 0.0
         for name, (script, output, *arguments) in jobs.items():
-            seconds, peak = measured(SCRIPTS / f"{script}.py", *arguments, "--output", run / output)
-            print(f"{name:12} {seconds:7.2f} s, {seconds / unit:5.1f} imports, {peak:6.2f} GiB")
+            command = (SCRIPTS / f"{script}.py", *arguments, "--output", run / output)
+            seconds, cpu, peak = measured(*command)
+            print(
+                f"{name:12} {seconds:7.2f} s, {cpu:6.2f} s of CPU, {seconds / unit:5.1f} imports, "
+                f"{peak:6.2f} GiB"
+            )
             total += seconds
         print(f"together     {total:7.2f} s")
 
 
-def measured(*command: object) -> tuple[float, float]:
-    """Wall seconds and peak GiB of a Python process."""
+def measured(*command: object) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and peak GiB of a Python process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, command)], env=os.environ)
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, *map(str, command)], env=os.environ | one_thread)
     peak = [0]
 
     def watch() -> None:
@@ -92,7 +100,9 @@ def measured(*command: object) -> tuple[float, float]:
         sys.exit(f"{command[0]} failed")
     seconds = time.perf_counter() - start
     watcher.join()
-    return seconds, peak[0] / 2**30
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, peak[0] / 2**30
 
 
 def draw(run: Path, models: int, prompts: int, samples: int) -> None:

@@ -8,6 +8,8 @@ from label_grids import Letters, assert_row, row, tables_of, verdicts, verdicts_
 from refusal_stability.agreement import confusion_by_prompt
 from refusal_stability.noise_model import (
     Parameters,
+    _parts,
+    _step,
     fit,
     flip_rates,
     label_error_rates,
@@ -90,6 +92,21 @@ def test_a_refit_to_the_same_data_stays_and_fits_do_not_mix() -> None:
     assert both.judges[0][0] == pytest.approx(first.judges[0][0], abs=0.01)
     assert both.judges[0][1] == pytest.approx(alone.judges[0][0], abs=1e-9)
     assert both.weights[1] == pytest.approx(alone.weights[0], abs=1e-9)
+
+
+def test_leaps_end_where_small_steps_do() -> None:
+    labels = simulated((JUDGE_A, JUDGE_B), 600)[1]
+    parameters, patterns, weights = fitted(labels)
+    parts = (parameters.types, parameters.weights, *parameters.judges)
+    at = np.concatenate([part.reshape(1, -1) for part in parts], axis=1)
+    _, ended = _step(patterns.astype(float), weights, at)
+    for _ in range(2000):
+        at, likelihood = _step(patterns.astype(float), weights, at)
+    # 2,000 steps further, the log likelihood of 600 prompts is hardly higher.
+    assert ended[0] <= likelihood[0] < ended[0] + 0.1
+    types, shares, judge_a, judge_b = _parts(at)
+    further = Parameters(types, shares, (judge_a, judge_b))
+    assert label_error_rates(further) == pytest.approx(label_error_rates(parameters), abs=5e-4)
 
 
 def test_flip_rates_by_hand() -> None:

@@ -104,17 +104,16 @@ def consensus(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.Dat
         for name, (counts, drawn) in labels.items():
             drawn = np.where(drawn >= MIN_LABELS, drawn, 0)
             found = expectation(counts.reshape(-1, SIZE), drawn.ravel(), measures)
-            columns = {}
-            for column in ("mean_ssi", "flip_rate", "unstable_rate"):
-                empty = np.full(drawn.size, np.nan)
-                values = with_all(found.get(column, empty).reshape(drawn.shape))
-                n = (~np.isnan(values)).sum(axis=-1)
-                means, distribution = prompt_mean(values), resamples.means(values)
+            # (measures, models + 1, prompts)
+            values = np.stack([with_all(of.reshape(drawn.shape)) for of in found.values()])
+            n = (~np.isnan(values)).sum(axis=-1)
+            means, distribution = prompt_mean(values), resamples.means(values)
+            columns = {"n_prompts": n[0]}
+            for place, column in enumerate(found):
                 shares = column != "mean_ssi" and not name.endswith("_random")
-                bounds = (
-                    share_interval(distribution, means, n) if shares else interval(distribution, n)
-                )
-                columns |= {"n_prompts": n} | estimate(column, means, *bounds)
+                of = (distribution[:, place], means[place], n[place])
+                bounds = share_interval(*of) if shares else interval(of[0], of[2])
+                columns |= estimate(column, means[place], *bounds)
             of_model = drawn.sum(axis=-1)
             tables.append(
                 frame(

@@ -109,15 +109,15 @@ def spearman(
 
 def _rank_correlation(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the correlation of ranks; ``counts`` (..., k) of points with places x and y, (k,)."""
-    deviations = []
+    deviations, variances = [], 1.0
     n = counts.sum(axis=-1, keepdims=True)
     for places in (x, y):
         one_hot = places[:, None] == np.arange(places.max() + 1)
         at = counts @ one_hot
-        ranks = np.cumsum(at, axis=-1) - (at - 1) / 2
-        deviations.append(ranks[..., places] - (n + 1) / 2)
+        of_value = np.cumsum(at, axis=-1) - (at - 1) / 2 - (n + 1) / 2
+        deviations.append(of_value[..., places])
+        variances = variances * (at * of_value**2).sum(axis=-1)
     of_x, of_y = deviations
-    covariance = (counts * of_x * of_y).sum(axis=-1)
-    variances = (counts * of_x**2).sum(axis=-1) * (counts * of_y**2).sum(axis=-1)
+    covariance = np.einsum("...i,...i,...i", counts, of_x, of_y)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(variances > 0, covariance / np.sqrt(variances), np.nan)

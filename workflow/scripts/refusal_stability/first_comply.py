@@ -36,15 +36,19 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
         n, refuse, comply = counts.sum(axis=-1), counts[..., 0], counts[..., 2]
         kind = np.where(n > 0, (refuse > 0).astype(int) + (2 * refuse > n), -1)
         medians = _medians(_tries(n, comply), kind, resamples)
-        for name, kinds in GROUPS.items():
-            of = np.isin(kind, kinds)
+        groups = np.stack([np.isin(kind, kinds) for kinds in GROUPS.values()], axis=1)
+        # (models + 1, groups, tries, prompts)
+        chances = np.stack([_any_of(n, comply, k) for k in TRIES], axis=1)
+        chances = with_all(np.where(groups[:, :, None], chances[:, None], np.nan))
+        low, high = interval(resamples.means(chances), (~np.isnan(chances)).sum(axis=-1))
+        means = prompt_mean(chances)
+        for group, name in enumerate(GROUPS):
+            of = groups[:, group]
             seen = of & (comply > 0)
             columns = {}
-            for k in TRIES:
-                chance = with_all(np.where(of, _any_of(n, comply, k), np.nan))
-                n_prompts = (~np.isnan(chance)).sum(axis=-1)
-                bounds = interval(resamples.means(chance), n_prompts)
-                columns |= estimate(f"comply_in_{k}", prompt_mean(chance), *bounds)
+            for place, k in enumerate(TRIES):
+                at = (slice(None), group, place)
+                columns |= estimate(f"comply_in_{k}", means[at], low[at], high[at])
             tables.append(
                 frame(
                     {"model": grid.models_and_all},

@@ -81,5 +81,7 @@ def _chance(held: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
+    # Looked up: few numbers occur, many times each.
+    log_factorial = gammaln(np.arange(n.max(initial=0) + 1) + 1)
     k = np.minimum(k, n)
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    return log_factorial[n] - log_factorial[k] - log_factorial[n - k]

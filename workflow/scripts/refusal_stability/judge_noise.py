@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from refusal_stability.agreement import confusion_by_prompt
 from refusal_stability.grid import ALL_MODELS, Grid, mean_over_models, with_all
@@ -114,7 +114,7 @@ def _columns(quantities: np.ndarray, n_prompts: int) -> dict[str, float]:
         "rate": float(np.round(observed[0], 12)),
         "rate_expected": float(np.round(expected[0], 12)) + 0.0,
         # Does the model expect what was seen? Two-sided, from the spread of the refits.
-        "check_p": 2 * stats.norm.sf(abs(gap[0]) / spread) if spread > 1e-9 else np.nan,
+        "check_p": 2 * ndtr(-abs(gap[0]) / spread) if spread > 1e-9 else np.nan,
         **_normal("rate_noise_free", noise_free),
         # Below 0 where the judge hides more flips than it makes.
         **_normal("judge_share", share, lowest=-np.inf),
@@ -124,7 +124,7 @@ def _columns(quantities: np.ndarray, n_prompts: int) -> dict[str, float]:
 
 def _normal(name: str, values: np.ndarray, lowest: float = 0.0) -> dict[str, float]:
     """Return the first of ``values`` and its normal interval, by the spread of the others."""
-    reach = stats.norm.ppf((1 + CONFIDENCE) / 2) * _spread(values)
+    reach = ndtri((1 + CONFIDENCE) / 2) * _spread(values)
     bounds = np.clip([values[0] - reach, values[0] + reach], lowest, 1.0)
     columns = estimate(name, values[0], *bounds)
     return {column: float(value) for column, value in columns.items()}

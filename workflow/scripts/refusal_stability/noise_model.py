@@ -14,10 +14,13 @@ import numpy as np
 from refusal_stability.labels import VALID_LABELS
 
 _SIZE = len(VALID_LABELS)
-_ITERATIONS = 1000
-# Stop when the mean log likelihood of a prompt grows by less. A refit begins near its end, and
-# only its spread is used: ten times the precision would not change its third digit.
-_TOLERANCE, _REFIT_TOLERANCE = 1e-7, 1e-5
+_CYCLES = 400
+# The length of a leap, in steps of expectation maximisation.
+_LONGEST = 100.0
+# Stop when the mean log likelihood of a prompt grows by less in three steps and a leap: the
+# estimates are then within a tenth of their intervals' half width of the maximum. A refit begins
+# near its end, and only its spread is used: 2% too small at most.
+_TOLERANCE, _REFIT_TOLERANCE = 1e-6, 1e-4
 _TINY = 1e-300
 # Shares of the true labels in each type of prompts. The first three never flip, and stay; the
 # others start on the edges and in the middle of the triangle of shares, and are fitted.
@@ -109,56 +112,93 @@ def label_error_rates(parameters: Parameters) -> np.ndarray:
 def _climb(
     patterns: np.ndarray, weights: np.ndarray, start: Parameters, tolerance: float
 ) -> Parameters:
-    """Iterate every fit until it no longer grows; those that stand are left out."""
-    arrays = [start.types.copy(), start.weights.copy(), *(j.copy() for j in start.judges)]
+    """Iterate every fit until it no longer grows; those that stand are left out.
+
+    Expectation maximisation, accelerated by squared extrapolation and monotone (Varadhan and
+    Roland 2008, SQUAREM, scheme S3): after two steps a leap along both, which stands where the
+    likelihood is no lower than after the first step. A third step follows it.
+    """
     patterns = patterns.astype(float)
     total = weights.sum(axis=-1)
     before = np.full(len(weights), -np.inf)
     going = np.arange(len(weights))
-    for _ in range(_ITERATIONS):
-        current = [array[going] for array in arrays]
-        following, likelihood = _step(patterns, weights[going], *current)
-        for array, values in zip(arrays, following, strict=True):
-            array[going] = values
+    parts = (start.types, start.weights, *start.judges)
+    fitted = np.concatenate([part.reshape(len(weights), -1) for part in parts], axis=1)
+    for _ in range(_CYCLES):
+        current, held = fitted[going], weights[going]
+        once, likelihood = _step(patterns, held, current)
+        twice, second = _step(patterns, held, once)
+        further, third = _step(patterns, held, _leap(current, once, twice))
+        fitted[going] = np.where((third >= second)[:, None], further, twice)
         grown = likelihood - before[going] > tolerance * total[going]
         before[going] = likelihood
         going = going[grown]
         if going.size == 0:
             break
-    return Parameters(arrays[0], arrays[1], (arrays[2], arrays[3]))
+    types, shares, judge_a, judge_b = _parts(fitted)
+    return Parameters(types, shares, (judge_a, judge_b))
+
+
+def _parts(fitted: np.ndarray) -> list[np.ndarray]:
+    """Return views of (fits, numbers): types, their weights, and both judges."""
+    fits, numbers = fitted.shape
+    n_types = (numbers - 2 * _SIZE**2) // (_SIZE + 1)
+    ends = np.cumsum([n_types * _SIZE, n_types, _SIZE**2])
+    types, shares, *judges = np.split(fitted, ends, axis=1)
+    return [
+        types.reshape(fits, n_types, _SIZE),
+        shares,
+        *(judge.reshape(fits, _SIZE, _SIZE) for judge in judges),
+    ]
+
+
+def _leap(start: np.ndarray, once: np.ndarray, twice: np.ndarray) -> np.ndarray:
+    """Return start + 2 s r + s^2 v; r is the first step, v the second's change, s = |r| / |v|."""
+    first = once - start
+    change = twice - once - first
+    length = np.sqrt((first**2).sum(axis=1) / np.maximum((change**2).sum(axis=1), _TINY))
+    # A leap of length 1 is the two steps.
+    s = np.clip(length, 1.0, _LONGEST)[:, None]
+    # Never down to 0, which no step would leave.
+    landed = np.maximum(start + 2 * s * first + s**2 * change, 0.1 * twice)
+    for part in _parts(landed):
+        part /= part.sum(axis=-1, keepdims=True)
+    return landed
 
 
 def _step(
-    patterns: np.ndarray,
-    weights: np.ndarray,
-    types: np.ndarray,
-    shares: np.ndarray,
-    judge_a: np.ndarray,
-    judge_b: np.ndarray,
-) -> tuple[list[np.ndarray], np.ndarray]:
-    fits, n_types, _ = types.shape
-    # The chance of (true, a, b) in each type, and of (a, b).
-    joint = types[..., None, None] * (judge_a[..., None] * judge_b[:, :, None, :])[:, None]
-    pair = joint.sum(axis=2).reshape(fits, n_types, -1) + _TINY
+    patterns: np.ndarray, weights: np.ndarray, fitted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a step of expectation maximisation makes of fits, and their likelihood before."""
+    types, shares, judge_a, judge_b = _parts(fitted)
+    fits = len(fitted)
+    # The chance of the pair of labels (a, b) of each true label, and of each type of prompts.
+    of_true = (judge_a[..., None] * judge_b[:, :, None]).reshape(fits, _SIZE, -1)
+    pair = types @ of_true + _TINY
     # (fits, types, patterns)
-    log = np.log(pair) @ patterns.T + np.log(shares + _TINY)[..., None]
+    log = (np.log(pair).reshape(-1, _SIZE**2) @ patterns.T).reshape(*shares.shape, -1)
+    log += np.log(shares + _TINY)[..., None]
     top = log.max(axis=1, keepdims=True)
-    posterior = np.exp(log - top)
+    log -= top
+    posterior = np.exp(log, out=log)
     norm = posterior.sum(axis=1, keepdims=True)
     likelihood = (weights * (top + np.log(norm))[:, 0]).sum(axis=-1)
     posterior *= weights[:, None] / norm
-    # How many responses of each type have each pair of labels, then each true label too.
-    found = (posterior @ patterns) / pair
-    true = joint.reshape(fits, n_types, _SIZE, -1) * found[:, :, None]
-    # A small resample may hold no prompt with a label at all.
-    shares = _normalised(posterior.sum(axis=-1), shares)
-    fitted = _normalised(true.sum(axis=-1), types)
+    # How many responses of each type have each pair of labels, over its chance.
+    found = (posterior.reshape(-1, len(patterns)) @ patterns).reshape(pair.shape) / pair
+    new_types = _normalised(types * (found @ of_true.mT), types)
     # Those that never flip stay.
-    fitted[:, :_SIZE] = types[:, :_SIZE]
-    of_judges = true.sum(axis=1).reshape(fits, _SIZE, _SIZE, _SIZE)
-    judge_a = _normalised(of_judges.sum(axis=3), judge_a)
-    judge_b = _normalised(of_judges.sum(axis=2), judge_b)
-    return [fitted, shares, judge_a, judge_b], likelihood
+    new_types[:, :_SIZE] = types[:, :_SIZE]
+    # How many responses have each true label and pair of labels.
+    read = (of_true * (types.mT @ found)).reshape(fits, _SIZE, _SIZE, _SIZE)
+    parts = (
+        new_types,
+        # A small resample may hold no prompt with a label at all.
+        _normalised(posterior.sum(axis=-1), shares),
+        _normalised(read.sum(axis=3), judge_a),
+        _normalised(read.sum(axis=2), judge_b),
+    )
+    return np.concatenate([part.reshape(fits, -1) for part in parts], axis=1), likelihood
 
 
 def _normalised(counts: np.ndarray, instead: np.ndarray) -> np.ndarray:

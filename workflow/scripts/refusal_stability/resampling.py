@@ -3,7 +3,7 @@
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 CONFIDENCE = 0.95
 # Resamples are drawn and used in blocks of so many numbers, to bound the memory.
@@ -40,11 +40,14 @@ class Resamples:
 
     @cached_property
     def _weights(self) -> np.ndarray | None:
-        """The counts as numbers to multiply, or None if they are too many to keep."""
+        """The counts, transposed, as numbers to multiply; None if they are too many to keep."""
         size = self.resamples * self.n_prompts
         if size > _KEPT_32:
             return None
-        return self.counts.astype(np.float64 if size <= _KEPT_64 else np.float32)
+        # A prompt's in a row, as some prompts are asked for more often than some resamples.
+        kept = np.empty(self.counts.shape[::-1], np.float64 if size <= _KEPT_64 else np.float32)
+        kept[:] = self.counts.T
+        return kept
 
     def sums(self, values: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
         """Return the sums over each resample, (resamples, ...), of ``values``, (..., prompts).
@@ -57,7 +60,7 @@ class Resamples:
         sums = np.empty((self.resamples, columns.shape[1]))
         kept = self._weights
         for rows in self._blocks() if kept is None else [slice(None)]:
-            weights = self.counts[rows][:, of].astype(np.float32) if kept is None else kept[:, of]
+            weights = self.counts[rows][:, of].astype(np.float32) if kept is None else kept[of].T
             sums[rows] = weights @ columns.astype(weights.dtype)
         return sums.reshape(self.resamples, *values.shape[:-1])
 
@@ -67,12 +70,17 @@ class Resamples:
         A mean is nan where a resample holds no value. Arguments as of :meth:`sums`.
         """
         absent = np.isnan(values)
-        sums = self.sums(np.where(absent, 0.0, values), of)
-        if of is None and not absent.any():
-            n = np.array(self.n_prompts)
+        there = np.where(absent, 0.0, values)
+        if absent.any():
+            # One product: most of its time is the reading of the resamples.
+            sums, n = np.moveaxis(self.sums(np.stack([there, ~absent]), of), 1, 0)
+        elif of is None:
+            sums, n = self.sums(there), np.array(self.n_prompts)
         else:
-            n = self.sums(~absent if absent.any() else np.ones(values.shape[-1]), of)
-            n = n if absent.any() else n.reshape(-1, *[1] * (values.ndim - 1))
+            columns = np.concatenate([np.ones((1, len(of))), there.reshape(-1, len(of))])
+            every = self.sums(columns, of)
+            sums = every[:, 1:].reshape(-1, *values.shape[:-1])
+            n = every[:, 0].reshape(-1, *[1] * (values.ndim - 1))
         # A mean lies between the values; what 32 bits round it to may not.
         lowest = np.where(absent, np.inf, values).min(axis=-1)
         highest = np.where(absent, -np.inf, values).max(axis=-1)
@@ -145,7 +153,7 @@ def share_interval(
     low, high = interval(distribution, n)
     # An expectation that is a sum of chances differs from 1 in its last digits.
     shares = np.round(shares, 12)
-    z2 = stats.norm.ppf((1 + CONFIDENCE) / 2) ** 2
+    z2 = ndtri((1 + CONFIDENCE) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         # Wilson's interval of no successes is [0, z^2 / (n + z^2)].
         reach = z2 / (n + z2)

@@ -26,14 +26,17 @@ def sample_size(grid: Grid, resamples: Resamples) -> pl.DataFrame:
             # At least one row, of nothing, where no prompt has a valid label.
             sizes = [n for n in SIZES if n <= max(1, most[scope])]
             found = [_agreement(counts[:, scope], n) for n in sizes]
-            columns = {}
-            for column in ("agreement", "out_of_sample"):
-                # (models + 1, sizes, prompts)
-                values = np.stack([with_all(each[column]) for each in found], axis=1)
-                n_prompts = (~np.isnan(values)).sum(axis=-1)
-                bounds = interval(resamples.means(values), n_prompts)
-                columns |= {} if column == "out_of_sample" else {"n_prompts": n_prompts}
-                columns |= estimate(column, prompt_mean(values), *bounds)
+            names = ("agreement", "out_of_sample")
+            # (models + 1, sizes, prompts) of each
+            values = np.stack(
+                [np.stack([with_all(each[name]) for each in found], axis=1) for name in names]
+            )
+            n_prompts = (~np.isnan(values)).sum(axis=-1)
+            low, high = interval(resamples.means(values), n_prompts)
+            means = prompt_mean(values)
+            columns = {"n_prompts": n_prompts[0]}
+            for place, column in enumerate(names):
+                columns |= estimate(column, means[place], low[place], high[place])
             tables.append(
                 frame(
                     {"model": grid.models_and_all, "n": sizes},

@@ -1,5 +1,6 @@
 """How stable the prompts of a group are: means and shares over prompts, with intervals."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -100,12 +101,13 @@ def thresholds(grid: Grid, resamples: Resamples, limits: Sequence[float]) -> pl.
 
 def frame(keys: dict[str, Sequence], **columns: np.ndarray) -> pl.DataFrame:
     """Return the product of ``keys`` as rows, and ``columns`` of that shape; nan becomes null."""
-    product = pl.DataFrame({"_": [0]})
-    for name, values in keys.items():
-        product = product.join(pl.DataFrame({name: list(values)}), how="cross")
-    return product.drop("_").with_columns(
-        pl.Series(name, np.ascontiguousarray(values).ravel(), nan_to_null=True)
-        for name, values in columns.items()
+    rows = zip(*itertools.product(*keys.values()), strict=True)
+    return pl.DataFrame(
+        {name: list(values) for name, values in zip(keys, rows, strict=True)}
+        | {
+            name: pl.Series(np.ascontiguousarray(values).ravel(), nan_to_null=True)
+            for name, values in columns.items()
+        }
     )
 
 
