@@ -192,6 +192,9 @@ def _engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     gpu_checks.check_gpus(entry, folder, current_platform)
     kv_cache_gib = entry.get("kv_cache_gib")
+    # vLLM takes back the draw of a prompt that it has read in part, which fails on a CPU: there a
+    # prompt is read at once, or at the next step.
+    whole_prompts = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
     return {
         "model": str(folder),
         "dtype": entry["dtype"],
@@ -199,6 +202,7 @@ def _engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
         "enforce_eager": entry["enforce_eager"],
         "kv_cache_memory_bytes": int(kv_cache_gib * 2**30) if kv_cache_gib else None,
         "trust_remote_code": False,
+        **whole_prompts,
         **nodes.engine_settings(entry),
     }
 
