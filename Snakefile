@@ -29,6 +29,10 @@ else:
     include: "workflow/rules/fetch.smk"
     include: "workflow/rules/generate.smk"
     include: "workflow/rules/judge.smk"
+
+    if SHARED:
+
+        include: "workflow/rules/shared_engine.smk"
     include: "workflow/rules/cost.smk"
     include: "workflow/rules/preflight.smk"
 

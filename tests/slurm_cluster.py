@@ -61,8 +61,13 @@ def fill_in_profile(workspace: Workspace, *, keys: list[str], engines_get_a_gpu:
         ". /etc/profile.d/modules.sh && module load cuda", "export OMP_WAIT_POLICY=passive"
     )
     if engines_get_a_gpu:
-        text, lines = re.subn(r"^  (generate|judge):$", r"  \1:\n    gpu: 1", text, flags=re.M)
-        assert lines == 2
+        text, lines = re.subn(
+            r"^  (generate|generate_model|judge|judge_models):$",
+            r"  \1:\n    gpu: 1",
+            text,
+            flags=re.M,
+        )
+        assert lines == 4
     (workspace.folder / PROFILE).write_text(text, encoding="utf-8")
 
 

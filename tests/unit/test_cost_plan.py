@@ -59,6 +59,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "judges": [JUDGE],
         "temperatures": ["0", "1"],
         "seeds": [1, 2],
+        "sharing": "cell",
     } | changes
 
 

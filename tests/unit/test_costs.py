@@ -66,13 +66,27 @@ def test_every_stage_model_and_judge_has_its_row(run: Path) -> None:
     rows = costs(run, PRICES).rows()
     assert rows == [
         # 2 GPUs x (1800 + 900) s = 1.5 hours, at 3 an hour.
-        ("generate", "none", "llama", 2, 20, None, 600, 400, 2700.0, 1.5, 4.5, "EUR"),
+        ("generate", "none", "llama", 2, 20, None, 600, 400, 20.0, 2700.0, 1.5, 4.5, "EUR"),
         # 4 GPUs x 2 nodes x 450 s = 1 hour.
-        ("judge", "big", "llama", 1, 15, 2, 4000, 60, 450.0, 1.0, 3.0, "EUR"),
+        ("judge", "big", "llama", 1, 15, 2, 4000, 60, 4.0, 450.0, 1.0, 3.0, "EUR"),
         # 2 million tokens at 1, and a tenth of a million at 5.
-        ("judge", "remote", "llama", 1, 15, 2, 2_000_000, 100_000, 450.0, 0.0, 2.5, "EUR"),
-        ("judge", "phrases", "llama", 1, 15, 2, 0, 0, 450.0, 0.0, 0.0, "EUR"),
-        ("all", "all", "all", 5, 65, 6, 2_004_600, 100_460, 4050.0, 2.5, 10.0, "EUR"),
+        (
+            "judge",
+            "remote",
+            "llama",
+            1,
+            15,
+            2,
+            2_000_000,
+            100_000,
+            6666.667,
+            450.0,
+            0.0,
+            2.5,
+            "EUR",
+        ),
+        ("judge", "phrases", "llama", 1, 15, 2, 0, 0, 0.0, 450.0, 0.0, 0.0, "EUR"),
+        ("all", "all", "all", 5, 65, 6, 2_004_600, 100_460, 1545.538, 4050.0, 2.5, 10.0, "EUR"),
     ]
 
 

@@ -110,7 +110,7 @@ def check_resources(workspace: Workspace, jobs: list[SlurmJob]) -> None:
     profile = yaml.safe_load((workspace.folder / PROFILE).read_text(encoding="utf-8"))
     for job in jobs:
         asked = profile["default-resources"] | profile["set-resources"][job.rule]
-        gpus = int(job.rule in ("generate", "judge"))
+        gpus = int(job.rule.startswith(("generate", "judge")))
         assert job == SlurmJob(
             id=job.id,
             rule=job.rule,
@@ -192,6 +192,28 @@ def test_an_added_model_submits_only_its_own_jobs_and_its_cells_as_one_array(
         [replace(job, mem_mb=job.mem_mb - (job.rule == "generate")) for job in jobs],
     )
     assert (workspace.run / "tables/models.csv").is_file()
+
+
+def test_a_shared_engine_is_one_job_a_model_and_one_a_judge(
+    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]], finished: Workspace
+) -> None:
+    workspace, _ = on_slurm
+    before = workspace.read_config()
+    workspace.write_config(
+        before | {"models": finished.read_config()["models"], "engine": {"sharing": "model"}}
+    )
+    run = run_on_slurm(workspace, "all_verdicts")
+    workspace.write_config(before)
+    assert run.returncode == 0, run.stderr
+    jobs = jobs_of(run.stderr)
+    assert Counter((job.rule, job.state) for job in jobs) == {
+        ("generate_model", "COMPLETED"): 2,
+        ("judge_models", "COMPLETED"): 1,
+    }
+    check_resources(workspace, jobs)
+    for path in finished.run.glob("responses/*/T1_*.parquet"):
+        cell = path.relative_to(finished.run)
+        assert (workspace.run / cell).read_bytes() == path.read_bytes()
 
 
 def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(

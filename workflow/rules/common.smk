@@ -86,6 +86,8 @@ JUDGES = {judge["name"]: judge for judge in config.get("judges", [])} | {
 PAIRS = LABEL_PAIRS or list(product(JUDGES, MODELS))
 TEMPERATURES = [temperature_text(value) for value in config.get("temperatures", [])]
 SEEDS = config.get("seeds", [])
+# One engine for all cells of a model, and for all that a judge labels (shared_engine.smk).
+SHARED = config.get("engine", {}).get("sharing") == "model"
 # Which revisions of which repositories of the Hugging Face hub have the weights.
 HUB_WEIGHTS = {
     hub_weights.label(entry["weights"], entry.get("revision")): (

@@ -1,6 +1,19 @@
 # Takes: prompts and a model's weights, or its API. Makes: the replies of one cell and their manifest.
 from refusal_stability import model_settings, names
 
+# What a job with a model's engine takes.
+GENERATION_RESOURCES = {
+    "gpu": resource_by_model(lambda model: model["gpus"] * model["nodes"]),
+    # On Slurm: one process on one node has all of them. The default is a task a GPU,
+    # each with all the cores, on any nodes.
+    "nodes": resource_by_model(lambda model: model["nodes"]),
+    "tasks_per_gpu": 0,
+    # Over several nodes, a process on each; srun starts them, and not the executor.
+    "tasks": resource_by_model(lambda model: over_nodes(model, model["nodes"])),
+    "mpi": resource_by_model(lambda model: over_nodes(model, "srun")),
+    "launcher": launcher(MODELS, "model"),
+}
+
 
 rule generate:
     """Generate a model's reply to every prompt at one temperature and seed, with vLLM."""
@@ -22,19 +35,11 @@ rule generate:
     benchmark:
         f"{RUN}/benchmarks/generate/{{model}}/T{{temperature}}_seed{{seed}}.tsv"
     wildcard_constraints:
-        model=names.pattern(MODELS, with_weights=True),
+        model=names.pattern({} if SHARED else MODELS, with_weights=True),
     conda:
         "../../envs/generate.yaml"
     resources:
-        gpu=resource_by_model(lambda model: model["gpus"] * model["nodes"]),
-        # On Slurm: one process on one node has all of them. The default is a task a GPU,
-        # each with all the cores, on any nodes.
-        nodes=resource_by_model(lambda model: model["nodes"]),
-        tasks_per_gpu=0,
-        # Over several nodes, a process on each; srun starts them, and not the executor.
-        tasks=resource_by_model(lambda model: over_nodes(model, model["nodes"])),
-        mpi=resource_by_model(lambda model: over_nodes(model, "srun")),
-        launcher=launcher(MODELS, "model"),
+        **GENERATION_RESOURCES,
     params:
         model=by_model(lambda model: settings(model_settings.told(model))),
         version=versions.GENERATION,

@@ -1,6 +1,22 @@
 # Takes: all cells of a model. Makes: one judge's verdicts on them and their manifest.
 from refusal_stability import judge_settings, names
 
+# What a job with a judge's engine takes.
+JUDGING_RESOURCES = {
+    "gpu": lambda wildcards: JUDGES[wildcards.judge]["gpus"]
+    * JUDGES[wildcards.judge]["nodes"],
+    # On Slurm: one process on one node has all of them. The default is a task a GPU,
+    # each with all the cores, on any nodes.
+    "nodes": lambda wildcards: JUDGES[wildcards.judge]["nodes"],
+    "tasks_per_gpu": 0,
+    # Over several nodes, a process on each; srun starts them, and not the executor.
+    "tasks": lambda wildcards: over_nodes(
+        JUDGES[wildcards.judge], JUDGES[wildcards.judge]["nodes"]
+    ),
+    "mpi": lambda wildcards: over_nodes(JUDGES[wildcards.judge], "srun"),
+    "launcher": launcher(JUDGES, "judge"),
+}
+
 
 rule judge:
     """Label every response of one model by one judge with weights of its own."""
@@ -25,22 +41,11 @@ rule judge:
     benchmark:
         f"{RUN}/benchmarks/judge/{{judge}}/{{model}}.tsv"
     wildcard_constraints:
-        judge=names.pattern(JUDGES, with_weights=True),
+        judge=names.pattern({} if SHARED else JUDGES, with_weights=True),
     conda:
         "../../envs/judge.yaml"
     resources:
-        gpu=lambda wildcards: JUDGES[wildcards.judge]["gpus"]
-        * JUDGES[wildcards.judge]["nodes"],
-        # On Slurm: one process on one node has all of them. The default is a task a GPU,
-        # each with all the cores, on any nodes.
-        nodes=lambda wildcards: JUDGES[wildcards.judge]["nodes"],
-        tasks_per_gpu=0,
-        # Over several nodes, a process on each; srun starts them, and not the executor.
-        tasks=lambda wildcards: over_nodes(
-            JUDGES[wildcards.judge], JUDGES[wildcards.judge]["nodes"]
-        ),
-        mpi=lambda wildcards: over_nodes(JUDGES[wildcards.judge], "srun"),
-        launcher=launcher(JUDGES, "judge"),
+        **JUDGING_RESOURCES,
     params:
         judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
         version=versions.JUDGING,

@@ -32,6 +32,7 @@ rule plan:
                 ),
                 "temperatures": TEMPERATURES,
                 "seeds": SEEDS,
+                "sharing": "model" if SHARED else "cell",
                 **{key: config[key] for key in ("prompts", "prices") if key in config},
                 **{
                     key: [with_folder(entry) for entry in config[key]]

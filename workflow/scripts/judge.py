@@ -7,11 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, engine, files, nodes
+from refusal_stability import command, engine, files, judging, judging_engine, nodes
 from refusal_stability.contracts import Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
-from refusal_stability.judging import judge_model
 
 
 def main() -> None:
@@ -38,13 +37,11 @@ def main() -> None:
     judge = pinned(complete(args.judge), args.fetched)
     # Every cell lies in a folder named for its model.
     model = args.responses[0].parent.name
-    verdicts, manifest = judge_model(judge, model, prompts, responses, args.cache)
+    verdicts, manifest = judging.judge_model(judge, model, prompts, responses, args.cache)
     files.write_parquet(verdicts, args.output, Verdicts)
     files.write_json(manifest, args.manifest)
-    print(
-        f"{manifest['count']} verdicts, invalid: {manifest['invalid'] or 'none'}",
-        file=sys.stderr,
-    )
+    print(judging.summary(manifest), file=sys.stderr)
+    judging_engine.end_engine(judge)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,11 @@ def temperature_text(temperature: float) -> str:
     return f"{float(temperature) + 0.0:.15g}"
 
 
+def cell_name(temperature: float, seed: int) -> str:
+    """Return the name of a cell's files: 0.70, 42 -> "T0.7_seed42"."""
+    return f"T{temperature_text(temperature)}_seed{seed}"
+
+
 def request_seed(seed: int, prompt_id: str, scope: str) -> int:
     """Return the sampling seed of one request, an integer in [0, 2**63).
 

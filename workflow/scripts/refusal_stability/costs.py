@@ -49,6 +49,12 @@ def cost_table(
     rows.append({"stage": "all", "judge": "all", "model": "all", **everything})
     return (
         pl.DataFrame(rows, infer_schema_length=None)
+        .with_columns(
+            # Of no calls there is no mean.
+            tokens_per_call=pl.when(pl.col("calls") > 0).then(
+                (pl.col("output_tokens") / pl.col("calls")).round(3)
+            ),
+        )
         .with_columns(currency=pl.lit(price_list.get("currency"), dtype=pl.String))
         .select(COST.column_names())
     )

@@ -253,7 +253,7 @@ def stream(
 def complete(
     llm: "LLM", requests: list[list[int]], sampling: "SamplingParams"
 ) -> "tuple[list[RequestOutput], dict[str, Any]]":
-    """Run all requests, token ids each, with one sampling, longest first, and end the engine.
+    """Run all requests, token ids each, with one sampling, longest first.
 
     Returns:
         The outputs in the order of the requests, and for the manifest what they took (see
@@ -269,7 +269,6 @@ def complete(
         )
     }
     took = amounts(outputs.values(), time.monotonic() - start)
-    end_engine(llm)
     return [outputs[number] for number in range(len(requests))], took
 
 

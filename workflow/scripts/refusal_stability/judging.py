@@ -74,6 +74,15 @@ def judge_model(
     return verdicts, manifest
 
 
+def summary(manifest: dict[str, Any]) -> str:
+    """Return a line on a judge's work: verdicts, invalid ones, and what each cost in tokens."""
+    line = f"{manifest['count']} verdicts, invalid: {manifest['invalid'] or 'none'}"
+    if manifest.get("output_tokens") and manifest["distinct_pairs"]:
+        each = manifest["output_tokens"] / manifest["distinct_pairs"]
+        line += f"; {each:.1f} tokens decoded for each of {manifest['distinct_pairs']} answers"
+    return line
+
+
 def _judge_distinct(
     judge: dict[str, Any], prompts: pl.DataFrame, responses: pl.DataFrame, cache: Path
 ) -> tuple[pl.DataFrame, dict[str, Any]]:

@@ -1,5 +1,7 @@
-"""What judges with weights of their own share: one batch through vLLM in this process."""
+"""What judges with weights of their own share: batches through one vLLM in this process."""
 
+import functools
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,7 @@ from refusal_stability.labels import ERROR
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from vllm import RequestOutput, SamplingParams
+    from vllm import LLM, RequestOutput, SamplingParams
 
 Read = Callable[["RequestOutput"], dict[str, Any]]
 
@@ -22,6 +24,8 @@ def ask_engine(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Ask the engine for an answer to each request; see :mod:`refusal_stability.judging`.
 
+    The judge's engine is started once, however often it is asked, until :func:`end_engine`.
+
     Args:
         judge: its settings.
         encode: makes the requests, token ids each.
@@ -32,13 +36,12 @@ def ask_engine(
     Raises:
         InputError: the judge's weights or chat template are missing.
     """
-    engine.prepare_imports()
-    folder = engine.local_weights(judge)
-    tokenizer = engine.load_tokenizer(judge, folder, chat)
+    settings = json.dumps(judge)
+    tokenizer = _tokenizer(settings, chat)
     requests = encode(tokenizer)
     room = judge["max_model_len"] - answer_tokens
     short = [ids for ids in requests if len(ids) <= room]
-    llm = engine.load_engine(judge, folder)
+    llm = _engine(settings)
     sampling, read = prepare(tokenizer)
     completed, took = engine.complete(llm, short, sampling)
     outputs = iter(completed)
@@ -51,4 +54,24 @@ def ask_engine(
         }
         for ids in requests
     ]
-    return answers, engine.engine_manifest(llm, tokenizer, folder) | took
+    return answers, engine.engine_manifest(llm, tokenizer, engine.local_weights(judge)) | took
+
+
+def end_engine(judge: dict[str, Any]) -> None:
+    """End a judge's engine, if it was started."""
+    if _engine.cache_info().currsize:
+        engine.end_engine(_engine(json.dumps(judge)))
+        _engine.cache_clear()
+
+
+@functools.cache
+def _tokenizer(settings: str, chat: bool) -> "PreTrainedTokenizerBase":
+    engine.prepare_imports()
+    judge = json.loads(settings)
+    return engine.load_tokenizer(judge, engine.local_weights(judge), chat)
+
+
+@functools.cache
+def _engine(settings: str) -> "LLM":
+    judge = json.loads(settings)
+    return engine.load_engine(judge, engine.local_weights(judge))

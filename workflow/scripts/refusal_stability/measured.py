@@ -65,12 +65,15 @@ def gpus_of(entry: dict[str, Any]) -> int:
     return entry.get("gpus", 0) * entry.get("nodes", 1)
 
 
-def kind_of(entry: dict[str, Any], run: Path, instructions_sha256: str | None = None) -> str:
+def kind_of(
+    entry: dict[str, Any], run: Path, sharing: str, instructions_sha256: str | None = None
+) -> str:
     """Return a text that is equal for jobs that can be compared, whatever their run and name.
 
     Args:
         entry: settings of a model or judge, as its jobs are told or as a manifest has them.
         run: the folder of the run, in which demo models lie.
+        sharing: whether an engine serves one "cell" or all of a "model"; an API is not shared.
         instructions_sha256: hash of the file that a judge follows.
     """
     relevant = {
@@ -80,7 +83,9 @@ def kind_of(entry: dict[str, Any], run: Path, instructions_sha256: str | None = 
     }
     if "weights" in relevant:
         relevant["weights"] = relevant["weights"].removeprefix(f"{run}/")
-    return json.dumps([relevant, instructions_sha256], sort_keys=True)
+    if "weights" not in relevant:
+        sharing = "cell"
+    return json.dumps([relevant, sharing, instructions_sha256], sort_keys=True)
 
 
 def cell_job(run: Path, model: str, cell: str) -> Job | None:
@@ -89,8 +94,8 @@ def cell_job(run: Path, model: str, cell: str) -> Job | None:
     manifest = _manifest(path, "model", "count")
     if manifest is None:
         return None
-    seconds = _seconds(run / "benchmarks/generate" / model / f"{cell}.tsv")
-    kind = kind_of(manifest["model"], run)
+    seconds = _seconds(manifest, run / "benchmarks/generate" / model / f"{cell}.tsv")
+    kind = kind_of(manifest["model"], run, _sharing(manifest))
     return _job(path, run, manifest["model"], kind, manifest, manifest["count"], seconds)
 
 
@@ -100,9 +105,9 @@ def judge_job(run: Path, judge: str, model: str) -> Job | None:
     manifest = _manifest(path, "judge", "count")
     if manifest is None:
         return None
-    seconds = _seconds(run / "benchmarks/judge" / judge / f"{model}.tsv")
+    seconds = _seconds(manifest, run / "benchmarks/judge" / judge / f"{model}.tsv")
     followed = next((manifest[key] for key in _FOLLOWED if key in manifest), None)
-    kind = kind_of(manifest["judge"], run, followed)
+    kind = kind_of(manifest["judge"], run, _sharing(manifest), followed)
     # A person is not called.
     calls = manifest.get("distinct_pairs", 0)
     return _job(path, run, manifest["judge"], kind, manifest, calls, seconds)
@@ -160,8 +165,15 @@ def _manifest(path: Path, *keys: str) -> dict[str, Any] | None:
     return manifest if known else None
 
 
-def _seconds(path: Path) -> float | None:
-    """The wall time of a job, from its benchmark file; None where there is none."""
+def _sharing(manifest: dict[str, Any]) -> str:
+    # Manifests are older than the word.
+    return manifest.get("sharing", "cell")
+
+
+def _seconds(manifest: dict[str, Any], path: Path) -> float | None:
+    """The wall time of a job, or its share of a shared engine's; None where nothing says it."""
+    if "job_seconds" in manifest:
+        return manifest["job_seconds"]
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return float(next(csv.DictReader(file, delimiter="\t"))["s"])

@@ -88,13 +88,14 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
 
     Args:
         settings: `run` (the run's folder), `prompts`, `models` and `judges` (as their jobs are
-            told), `temperatures` (as they stand in paths), `seeds` and, if given, `prices`.
+            told), `temperatures` (as they stand in paths), `seeds`, `sharing` (of engines) and, if
+            given, `prices`.
         pending: the files that Snakemake would make, or make again.
 
     Raises:
         InputError: a file of prompts or of a classifier cannot be read.
     """
-    run = Path(settings["run"])
+    run, sharing = Path(settings["run"]), settings["sharing"]
     # Manifests have the commit that a branch stood for.
     models, judges = (
         [_pinned(entry, run) for entry in entries]
@@ -121,18 +122,18 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
                 ("generate", model["name"], ""),
                 (jobs, len(paths) - jobs),
                 Amount(jobs) * prompts,
-                rates.rate_of(earlier.cells[kind_of(model, run)]),
+                rates.rate_of(earlier.cells[kind_of(model, run, sharing)]),
                 model["max_tokens"],
                 model,
                 settings,
             )
         )
     shares = {
-        model["name"]: rates.distinct_share(earlier.of_judged[kind_of(model, run)])
+        model["name"]: rates.distinct_share(earlier.of_judged[kind_of(model, run, sharing)])
         for model in models
     }
     for judge in judges:
-        kind = kind_of(judge, run, _sha256(instructions_file(judge)))
+        kind = kind_of(judge, run, sharing, _sha256(instructions_file(judge)))
         for model in models:
             name = model["name"]
             jobs = int(f"{run}/verdicts/{judge['name']}/{name}.parquet" in pending)
@@ -142,7 +143,7 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
                 done = sum(path not in pending for path in cells[name])
                 paid = _paid(judge_job(run, judge["name"], name), kind, done * prompts.value)
                 responses = Amount(responses.value - paid)
-            both = earlier.of_both[kind, kind_of(model, run)]
+            both = earlier.of_both[kind, kind_of(model, run, sharing)]
             works.append(
                 _work(
                     ("judge", name, judge["name"]),

@@ -234,6 +234,7 @@ COST = _table(
     model=_name(),
     **_counts("jobs", "calls"),
     **dict.fromkeys(("n_invalid", "input_tokens", "output_tokens"), dy.Int64(nullable=True, min=0)),
+    tokens_per_call=_positive(),
     seconds=_positive(),
     gpu_hours=_positive(),
     money=_positive(),

@@ -1,0 +1,45 @@
+"""Write the replies of all cells of a model, with one engine."""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+
+from refusal_stability import command, engine, files, nodes, shared_generation
+from refusal_stability.contracts import Prompts, Responses
+from refusal_stability.hub_weights import pinned
+from refusal_stability.shared_work import SharedWork
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument(
+        "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
+    )
+    parser.add_argument("--temperatures", type=float, nargs="+", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="for the responses of each cell, and manifests"
+    )
+    parser.add_argument(
+        "--memory", type=Path, required=True, help="folder in which checksums are remembered"
+    )
+    args = parser.parse_args()
+    model = pinned(args.model, args.fetched)
+    if nodes.number(model) > 0:
+        engine.lend_node(model)
+        return
+    shared_generation.generate_missing(
+        model,
+        list(product(args.temperatures, args.seeds)),
+        files.read_parquet(args.prompts, Prompts),
+        SharedWork(args.folder, Responses),
+        args.memory,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()

@@ -1,0 +1,55 @@
+"""Write one judge's verdicts on the responses of several models, with one engine."""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+
+from refusal_stability import command, engine, files, nodes, shared_judging
+from refusal_stability.cells import cell_name
+from refusal_stability.contracts import Prompts, Verdicts
+from refusal_stability.hub_weights import pinned
+from refusal_stability.judge_settings import complete
+from refusal_stability.shared_work import SharedWork
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--judge", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument(
+        "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
+    )
+    parser.add_argument("--models", nargs="+", required=True, help="their names")
+    parser.add_argument("--temperatures", type=float, nargs="+", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument(
+        "--responses", type=Path, required=True, help="a folder a model, with its cells in Parquet"
+    )
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="for the verdicts on each model, and manifests"
+    )
+    parser.add_argument(
+        "--memory", type=Path, required=True, help="folder in which checksums are remembered"
+    )
+    args = parser.parse_args()
+    judge = pinned(complete(args.judge), args.fetched)
+    if nodes.number(judge) > 0:
+        engine.lend_node(judge)
+        return
+    cells = list(product(args.temperatures, args.seeds))
+    shared_judging.judge_missing(
+        judge,
+        {
+            model: [args.responses / model / f"{cell_name(*cell)}.parquet" for cell in cells]
+            for model in args.models
+        },
+        files.read_parquet(args.prompts, Prompts),
+        SharedWork(args.folder, Verdicts),
+        args.memory,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()

@@ -1,0 +1,51 @@
+"""Generation with one engine for all cells of a model: what is finished is not made again."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from refusal_stability import engine, versions
+from refusal_stability.cells import cell_name
+from refusal_stability.generation import Cell, generate_cells
+from refusal_stability.prompts import prompts_sha256
+from refusal_stability.result_keys import weights_identity
+from refusal_stability.shared_work import JobSeconds, SharedWork, work_key
+
+
+def generate_missing(
+    model: dict[str, Any], cells: list[Cell], prompts: pl.DataFrame, work: SharedWork, memory: Path
+) -> None:
+    """Generate those cells that are not finished, and keep each as soon as it is.
+
+    A manifest's `job_seconds` are the job's own since the cell before was done; those of the first
+    are since the process began, the start of the engine among them.
+
+    Args:
+        model: an entry of the configuration's `models`, defaults filled in.
+        cells: all cells of the model.
+        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+        work: keeps the cells, by :func:`~refusal_stability.cells.cell_name`.
+        memory: folder in which checksums of weights are remembered.
+
+    Raises:
+        InputError: weights or chat template are missing, or a prompt is too long.
+    """
+    decisive = [
+        versions.GENERATION,
+        {key: value for key, value in model.items() if key != "weights"},
+        weights_identity(model, engine.local_weights(model), memory),
+        prompts_sha256(prompts),
+    ]
+    keys = {cell_name(*cell): work_key(*decisive, *cell) for cell in cells}
+    seconds = JobSeconds()
+    missing = set(work.missing(keys))
+    print(f"{len(cells) - len(missing)} of {len(cells)} cells are finished", file=sys.stderr)
+    if not missing:
+        return
+    to_make = [cell for cell in cells if cell_name(*cell) in missing]
+    for cell, responses, manifest in generate_cells(model, to_make, prompts, "model"):
+        name = cell_name(*cell)
+        work.keep(name, keys[name], responses, manifest | {"job_seconds": seconds.lap()})
+        print(f"Finished: {name}", file=sys.stderr)

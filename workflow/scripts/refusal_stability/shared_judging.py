@@ -1,0 +1,57 @@
+"""Judging with one engine for all models: what is finished is not judged again."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from refusal_stability import engine, files, judging, judging_engine, versions
+from refusal_stability.contracts import Responses
+from refusal_stability.judge_settings import instructions_file
+from refusal_stability.prompts import prompts_sha256
+from refusal_stability.result_keys import weights_identity
+from refusal_stability.shared_work import JobSeconds, SharedWork, work_key
+
+
+def judge_missing(
+    judge: dict[str, Any],
+    models: Mapping[str, Sequence[Path]],
+    prompts: pl.DataFrame,
+    work: SharedWork,
+    memory: Path,
+) -> None:
+    """Judge those models that are not finished, and keep the verdicts on each as soon as they are.
+
+    Args:
+        judge: an entry of the configuration's `judges` with weights, defaults filled in.
+        models: the files of each one's cells.
+        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+        work: keeps the verdicts on each model, by its name.
+        memory: folder in which checksums of weights are remembered.
+
+    Raises:
+        InputError: the file that the judge follows, or its weights, cannot be used.
+    """
+    decisive = [
+        versions.JUDGING,
+        {key: value for key, value in judge.items() if key != "weights"},
+        files.sha256_file(Path(instructions_file(judge))),
+        weights_identity(judge, engine.local_weights(judge), memory),
+        prompts_sha256(prompts),
+    ]
+    keys = {
+        model: work_key(*decisive, [files.sha256_file(path) for path in cells])
+        for model, cells in models.items()
+    }
+    seconds = JobSeconds()
+    missing = work.missing(keys)
+    print(f"{len(models) - len(missing)} of {len(models)} models are finished", file=sys.stderr)
+    for model in missing:
+        responses = pl.concat(files.read_parquet(path, Responses) for path in models[model])
+        verdicts, manifest = judging.judge_model(judge, model, prompts, responses, Path())
+        manifest |= {"sharing": "model", "job_seconds": seconds.lap()}
+        work.keep(model, keys[model], verdicts, manifest)
+        print(f"{model}: {judging.summary(manifest)}", file=sys.stderr)
+    judging_engine.end_engine(judge)
