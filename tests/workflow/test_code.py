@@ -121,14 +121,21 @@ def test_only_python_and_pip_come_from_conda_forge() -> None:
 
 
 def test_every_rule_that_runs_a_script_has_its_environment() -> None:
+    of_others = {
+        "generate_model": "generate",
+        "judge_models": "judge",
+        "take_cell": "plan",
+        "take_verdicts": "plan",
+    }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
         start = r"^(?:rule |use rule \w+ as )(\w+)(?: with)?:"
         rules = re.findall(rf"{start}(.*?)(?=^rule |^use rule |\Z)", text, flags=re.M | re.S)
         for rule, body in rules:
             if "shell:" in body or "params:" in body:
-                assert f'"../../envs/{rule}.yaml"' in body, rule
-                assert (REPOSITORY / f"envs/{rule}.yaml").is_file(), rule
+                name = of_others.get(rule, rule)
+                assert f'"../../envs/{name}.yaml"' in body, rule
+                assert (REPOSITORY / f"envs/{name}.yaml").is_file(), rule
             if "shell:" in body:
                 assert "log:" in body, rule
 

@@ -79,6 +79,8 @@ rule take_cell:
         f"{RUN}/logs/take_cell/{{model}}/T{{temperature}}_seed{{seed}}.log",
     wildcard_constraints:
         model=names.pattern(MODELS, with_weights=True),
+    conda:
+        "../../envs/plan.yaml"
     params:
         model=by_model(lambda model: settings(model_settings.told(model))),
         version=versions.GENERATION,
@@ -152,6 +154,8 @@ rule take_verdicts:
         f"{RUN}/logs/take_verdicts/{{judge}}/{{model}}.log",
     wildcard_constraints:
         judge=names.pattern(JUDGES, with_weights=True),
+    conda:
+        "../../envs/plan.yaml"
     params:
         judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
         version=versions.JUDGING,
