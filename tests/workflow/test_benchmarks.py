@@ -1,0 +1,28 @@
+"""The benchmarks run, and what two ways of one thing must agree on agrees; small sizes."""
+
+import re
+import sys
+
+from workspace import REPOSITORY, Workspace
+
+
+def benchmark(workspace: Workspace, name: str, *arguments: str) -> str:
+    result = workspace.call(sys.executable, f"tests/benchmarks/{name}.py", *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_tables_are_those_of_plain_pandas(workspace: Workspace) -> None:
+    # Ends of intervals included: both draw the same resamples of the prompts.
+    printed = benchmark(workspace, "statistics_ratio", "--prompts", "40", "--repeats", "1")
+    assert "2485 numbers are the same in both" in printed
+
+
+def test_growth_is_measured_and_nothing_is_written_for_a_few_steps(workspace: Workspace) -> None:
+    stages = ("prompts", "import_labels", "stability", "cost")
+    printed = benchmark(workspace, "growth", "--steps", "1", "--stages", *stages)
+    for stage in stages:
+        assert re.search(rf"^{stage} +[\d,]+ .* [\d.]+ +[\d.]+ +\d+$", printed, flags=re.MULTILINE)
+    for name in ("growth.csv", "growth.svg"):
+        committed = (REPOSITORY / "docs" / name).read_bytes()
+        assert (workspace.folder / "docs" / name).read_bytes() == committed
