@@ -384,8 +384,33 @@ def test_labels_and_aliases(changed: dict[str, Any], fragments: list[str]) -> No
     assert all(fragment in message for fragment in fragments), message
 
 
+@pytest.mark.parametrize(
+    "cache", ["elsewhere", "/scratch/our group/cache", "results/studies", False]
+)
+def test_a_folder_for_the_cache_or_none(cache: str | bool) -> None:
+    assert check(valid_config() | {"cache": cache})["cache"] == cache
+
+
+@pytest.mark.parametrize(
+    ("changed", "fragments"),
+    [
+        ({"cache": True}, ["cache: true names no folder", "results/cache"]),
+        ({"cache": ""}, ["cache: the text is empty"]),
+        ({"cache": 5}, ["cache: 5 is not text"]),
+        ({"cache": "{a}"}, ["cache: Snakemake reads { and }"]),
+        ({"run": "cache"}, ["cache: results/cache is the folder of this run"]),
+        ({"cache": "./results/study"}, ["cache: ./results/study is the folder of this run"]),
+        ({"cache": "results"}, ["cache: results is the folder of this run, or holds it"]),
+    ],
+)
+def test_what_cannot_be_the_cache(changed: dict[str, Any], fragments: list[str]) -> None:
+    message = error_of(valid_config() | changed)
+    assert all(fragment in message for fragment in fragments), message
+
+
 def test_defaults_are_filled_in() -> None:
     config = check(valid_config())
+    assert config["cache"] == "results/cache"
     assert config["models"][1] == {
         "name": "large",
         "kind": "vllm",

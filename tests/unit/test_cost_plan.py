@@ -192,6 +192,19 @@ def test_demo_models_are_known_under_another_run() -> None:
     assert generate.gpu_hours == generate.money == EXACTLY_NOTHING
 
 
+def test_what_the_cache_gave_leaves_no_rates() -> None:
+    # 5 calls of 100 and 50 tokens; those that came from the cache took neither tokens nor time.
+    tokens = {"input_tokens": 500, "output_tokens": 250, "engine_seconds": 10}
+    cell("old", "llama/T0_seed1", 60.0, asked=5, from_cache=5, **tokens)
+    nothing = {"input_tokens": 0, "output_tokens": 0, "engine_seconds": 0}
+    cell("old", "llama/T1_seed1", 6.0, asked=0, from_cache=10, **nothing)
+    work = works(settings())[0]
+    # 4 cells of 3 prompts: 50 s each to start, and 2 s a call.
+    assert work.input_tokens == measured(12 * 100)
+    assert work.output_tokens == measured(12 * 50)
+    assert work.hours == measured((4 * 50 + 12 * 2) / 3600)
+
+
 def test_a_judge_by_its_own_rates_and_the_share_of_distinct_replies() -> None:
     of = {"rubric_sha256": rubric_sha256(), "distinct_pairs": 20, "engine_seconds": 40}
     cell("pilot", "llama/T0_seed1")

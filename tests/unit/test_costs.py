@@ -106,6 +106,17 @@ def test_what_was_not_measured_is_empty_and_so_is_its_sum(run: Path) -> None:
     assert table["calls"].to_list() == [20, 15, 15, 15, 65]
 
 
+def test_what_the_cache_gave_did_cost_no_call(run: Path) -> None:
+    from_cache = {"asked": 4, "from_cache": 6, "input_tokens": 120, "output_tokens": 80}
+    write(run, "responses/llama/T0_seed1", {"model": MODEL, "count": 10} | from_cache)
+    # An API was paid for all 15, in this attempt or an earlier one.
+    path = run / "verdicts/remote/llama.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"asked": 1}))
+    table = costs(run, PRICES)
+    assert table["calls"].to_list() == [14, 15, 15, 15, 59]
+    assert table["input_tokens"][0] == 120 + 300
+
+
 def test_one_price_that_is_missing(run: Path) -> None:
     prices = {key: value for key, value in PRICES.items() if key != "tokens"}
     assert costs(run, prices)["money"].to_list() == [4.5, 3.0, None, 0.0, None]

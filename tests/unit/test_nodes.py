@@ -84,16 +84,27 @@ def test_the_other_node_stays_until_the_first_lets_it_go() -> None:
         with nodes._join() as line:
             heard.append(line.getsockname()[0])
             heard.append(line.recv(1))
+            heard.append(line.recv(1))
 
     thread = threading.Thread(target=other)
     thread.start()
     nodes.wait_for_others(LARGE)
     thread.join(timeout=0.2)
-    assert heard == ["127.0.0.1"]
+    assert heard == ["127.0.0.1", b"!"]
     assert os.environ["VLLM_HOST_IP"] == "127.0.0.1"
     nodes.release_others()
     thread.join(timeout=5)
-    assert heard == ["127.0.0.1", b""]
+    assert heard == ["127.0.0.1", b"!", b""]
+
+
+@pytest.mark.usefixtures("step")
+def test_a_node_that_is_not_needed_starts_nothing() -> None:
+    # Settings that no engine would take.
+    thread = threading.Thread(target=nodes.lend, args=({"no": "engine"},))
+    thread.start()
+    nodes.dismiss_others(LARGE)
+    thread.join(timeout=5)
+    assert not thread.is_alive()
 
 
 @pytest.mark.usefixtures("step")

@@ -20,6 +20,8 @@ def two_nodes(workspace: Workspace) -> Workspace:
     """A workspace with a demo model twice, on one node and over two."""
     config = workspace.read_config()
     model = config["models"][1]
+    # What one node has generated is no other's; what is left to do when all is there is told below.
+    config["cache"] = "results/cache"
     config["models"] = [model | {"name": "one-node"}, model | {"name": "two-nodes", "nodes": 2}]
     workspace.write_config(config)
     return workspace
@@ -39,3 +41,9 @@ def test_replies_over_two_nodes_are_those_of_one(
     manifests = [json.loads((two_nodes.folder / f"{cell}.json").read_text()) for cell in (ONE, TWO)]
     assert "nodes" not in manifests[0]["model"]
     assert manifests[1]["model"]["nodes"] == 2
+    assert [manifest["from_cache"] for manifest in manifests] == [0, 0]
+    # Made again, all its replies are there: the second node is let go, and no engine is started.
+    result = two_nodes.snakemake("--cores", "2", "--forcerun", "generate", "--", f"{TWO}.parquet")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((two_nodes.folder / f"{TWO}.json").read_text())["from_cache"] == 12
+    assert pl.read_parquet(two_nodes.folder / f"{TWO}.parquet").equals(two)

@@ -120,6 +120,11 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
         configure(lambda config: config["judges"][0].update(max_model_len=250)),
         {"judge": 2, "stability": 1, "statistics": 1, "figures": 2, "cost": 1},
     ),
+    "another folder for the cache": (
+        configure(lambda config: config.update(cache="elsewhere")),
+        {},
+    ),
+    "the usual cache": (configure(lambda config: config.pop("cache")), {}),
     "prices": (
         configure(lambda config: config.update(prices={"currency": "EUR", "gpu_hour": 2})),
         {"cost": 1},

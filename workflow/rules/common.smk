@@ -2,6 +2,7 @@
 import inspect
 import json
 import re
+import shlex
 import sys
 
 from itertools import product
@@ -109,6 +110,12 @@ wildcard_constraints:
     hub_weights="|".join(map(re.escape, HUB_WEIGHTS)) or "(?!)",
 
 
+# Part of the jobs' command lines, and no more: where results are kept makes none of them old.
+SHARED_CACHE = (
+    f"--shared-cache {shlex.quote(str(Path(config['cache']).expanduser()))}"
+    if config["cache"]
+    else ""
+)
 PROMPTS = f"{RUN}/prompts.parquet"
 CELL = f"{RUN}/responses/{{model}}/T{{temperature}}_seed{{seed}}"
 VERDICTS = f"{RUN}/verdicts/{{judge}}/{{model}}"

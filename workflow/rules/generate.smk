@@ -51,7 +51,7 @@ rule generate:
         )
         + " --fetched {input.fetched:q}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
-        f" --prompts {PROMPTS} --cache {RUN}/cache/responses"
+        f" --prompts {PROMPTS} --cache {RUN}/cache/responses {SHARED_CACHE}"
         " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 

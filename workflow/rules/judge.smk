@@ -56,6 +56,7 @@ rule judge:
         + " --fetched {input.fetched:q}"
         " --prompts {input.prompts:q} --responses {input.responses:q}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
+        f" {SHARED_CACHE}"
         " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 

@@ -56,7 +56,7 @@ rule generate_model:
         + " --fetched {input.fetched:q}"
         f" --temperatures {' '.join(TEMPERATURES)} --seeds {' '.join(map(str, SEEDS))}"
         " --prompts {input.prompts:q} --folder {params.folder:q}"
-        f" --memory {RUN}/shared/checksums > {{log:q}} 2>&1"
+        f" --memory {RUN}/shared/checksums {SHARED_CACHE} > {{log:q}} 2>&1"
 
 
 rule take_cell:
@@ -128,7 +128,7 @@ rule judge_models:
         f" --responses {RUN}/responses --models {' '.join(MODELS)}"
         f" --temperatures {' '.join(TEMPERATURES)} --seeds {' '.join(map(str, SEEDS))}"
         " --folder {params.folder:q}"
-        f" --memory {RUN}/shared/checksums > {{log:q}} 2>&1"
+        f" --memory {RUN}/shared/checksums {SHARED_CACHE} > {{log:q}} 2>&1"
 
 
 rule take_verdicts:

@@ -7,6 +7,7 @@ from pathlib import Path
 from refusal_stability import command, engine, files, generation, generation_api, nodes
 from refusal_stability.contracts import Prompts, Responses
 from refusal_stability.hub_weights import pinned
+from refusal_stability.result_cache import ResultCache
 
 
 def main() -> None:
@@ -20,6 +21,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
     parser.add_argument(
         "--cache", type=Path, required=True, help="folder of replies not to be paid for twice"
+    )
+    parser.add_argument(
+        "--shared-cache", type=Path, help="folder of replies of a model with weights, of all runs"
     )
     parser.add_argument("--output", type=Path, required=True, help="responses, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
@@ -35,7 +39,10 @@ def main() -> None:
         )
     else:
         model = pinned(args.model, args.fetched)
-        responses, manifest = generation.generate_cell(model, args.temperature, args.seed, prompts)
+        shared = args.shared_cache and ResultCache(args.shared_cache, "cell")
+        responses, manifest = generation.generate_cell(
+            model, args.temperature, args.seed, prompts, shared
+        )
     files.write_parquet(responses, args.output, Responses)
     files.write_json(manifest, args.manifest)
 

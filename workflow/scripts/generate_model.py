@@ -8,6 +8,7 @@ from pathlib import Path
 from refusal_stability import command, engine, files, nodes, shared_generation
 from refusal_stability.contracts import Prompts, Responses
 from refusal_stability.hub_weights import pinned
+from refusal_stability.result_cache import ResultCache
 from refusal_stability.shared_work import SharedWork
 
 
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--memory", type=Path, required=True, help="folder in which checksums are remembered"
     )
+    parser.add_argument("--shared-cache", type=Path, help="folder of replies, of all runs")
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
     if nodes.number(model) > 0:
@@ -37,6 +39,7 @@ def main() -> None:
         files.read_parquet(args.prompts, Prompts),
         SharedWork(args.folder, Responses),
         args.memory,
+        args.shared_cache and ResultCache(args.shared_cache, "model"),
     )
 
 

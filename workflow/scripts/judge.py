@@ -11,6 +11,7 @@ from refusal_stability import command, engine, files, judging, judging_engine, n
 from refusal_stability.contracts import Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
+from refusal_stability.result_cache import ResultCache
 
 
 def main() -> None:
@@ -28,6 +29,9 @@ def main() -> None:
     parser.add_argument(
         "--cache", type=Path, required=True, help="verdicts that are not to be paid for twice"
     )
+    parser.add_argument(
+        "--shared-cache", type=Path, help="folder of verdicts of a judge with weights, of all runs"
+    )
     args = parser.parse_args()
     if nodes.number(args.judge) > 0:
         engine.lend_node(pinned(args.judge, args.fetched))
@@ -37,7 +41,10 @@ def main() -> None:
     judge = pinned(complete(args.judge), args.fetched)
     # Every cell lies in a folder named for its model.
     model = args.responses[0].parent.name
-    verdicts, manifest = judging.judge_model(judge, model, prompts, responses, args.cache)
+    cache = args.cache
+    if "weights" in judge:
+        cache = args.shared_cache and ResultCache(args.shared_cache, "cell")
+    verdicts, manifest = judging.judge_model(judge, model, prompts, responses, cache)
     files.write_parquet(verdicts, args.output, Verdicts)
     files.write_json(manifest, args.manifest)
     print(judging.summary(manifest), file=sys.stderr)

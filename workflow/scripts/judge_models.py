@@ -10,6 +10,7 @@ from refusal_stability.cells import cell_name
 from refusal_stability.contracts import Prompts, Verdicts
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
+from refusal_stability.result_cache import ResultCache
 from refusal_stability.shared_work import SharedWork
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--memory", type=Path, required=True, help="folder in which checksums are remembered"
     )
+    parser.add_argument("--shared-cache", type=Path, help="folder of verdicts, of all runs")
     args = parser.parse_args()
     judge = pinned(complete(args.judge), args.fetched)
     if nodes.number(judge) > 0:
@@ -47,6 +49,7 @@ def main() -> None:
         files.read_parquet(args.prompts, Prompts),
         SharedWork(args.folder, Verdicts),
         args.memory,
+        args.shared_cache and ResultCache(args.shared_cache, "model"),
     )
 
 

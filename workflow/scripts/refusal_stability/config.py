@@ -202,6 +202,21 @@ def _problems(config: dict[str, Any], demo_models: Sequence[str]) -> Iterator[st
     else:
         yield from _model_problems(config, demo_models)
     yield from prices.problems(config)
+    yield from _cache_problems(config)
+
+
+def _cache_problems(config: dict[str, Any]) -> Iterator[str]:
+    cache = config["cache"]
+    if cache is True:
+        yield "cache: true names no folder. Hint: give one, or remove the key for results/cache"
+    elif cache:
+        yield from _path_problems("cache", cache)
+        run = Path("results", config["run"]).absolute()
+        if Path(cache).expanduser().absolute() in (run, *run.parents):
+            yield (
+                f"cache: {cache} is the folder of this run, or holds it. Hint: name another folder "
+                "or another run"
+            )
 
 
 def _label_problems(config: dict[str, Any]) -> Iterator[str]:

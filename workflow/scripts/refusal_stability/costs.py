@@ -74,7 +74,8 @@ def _row(
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"stage": stage, "judge": judge, "model": model, "jobs": len(jobs)}
     for name in _SUMS[:-1]:
-        row[name] = _sum(getattr(job, name) for job in jobs)
+        measure = "paid_calls" if name == "calls" else name
+        row[name] = _sum(getattr(job, measure) for job in jobs)
     if stage == "generate":
         row["n_invalid"] = None
     amounts = (_amount(row[name]) for name in ("gpu_hours", "input_tokens", "output_tokens"))

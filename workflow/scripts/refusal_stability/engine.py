@@ -177,6 +177,12 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
         ) from error
 
 
+def do_without_engine(entry: dict[str, Any]) -> None:
+    """End what :func:`prepare_imports` began, in a job that has nothing to ask."""
+    gc.enable()
+    nodes.dismiss_others(entry)
+
+
 def lend_node(entry: dict[str, Any]) -> None:
     """Be one of several nodes, but the first, of a model or judge, until the first is done.
 
@@ -272,6 +278,11 @@ def complete(
     return [outputs[number] for number in range(len(requests))], took
 
 
+def is_answered(finish_reason: str | None) -> bool:
+    """Tell whether an output is whole or full, rather than one that the engine failed to give."""
+    return finish_reason in ("stop", "length")
+
+
 def amounts(outputs: "Iterable[RequestOutput]", seconds: float) -> dict[str, Any]:
     """Return what a manifest says of the work: tokens read and written, and seconds of the engine.
 
@@ -298,8 +309,23 @@ def determinism_mode() -> str:
     return "batch_invariant" if os.environ.get("VLLM_BATCH_INVARIANT") == "1" else "default"
 
 
-def engine_manifest(llm: "LLM", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> dict:
-    """Return what a manifest says of the engine: versions, device, dtype, template, revision."""
+def dtype_of(llm: "LLM") -> str:
+    """Return the type that an engine took for weights and activations, such as bfloat16."""
+    return str(llm.llm_engine.model_config.dtype).removeprefix("torch.")
+
+
+def template_sha256(tokenizer: "PreTrainedTokenizerBase") -> str | None:
+    """Return the hash of a chat template; some classifiers have none, but a prompt instead."""
+    return sha256_text(tokenizer.get_chat_template()) if tokenizer.chat_template else None
+
+
+def engine_manifest(
+    dtype: str | None, tokenizer: "PreTrainedTokenizerBase", folder: Path
+) -> dict[str, Any]:
+    """Return what a manifest says of the engine: versions, device, dtype, template, revision.
+
+    ``dtype`` is that of the engine; None where nothing was asked.
+    """
     import torch
     import vllm
     from vllm.platforms import current_platform
@@ -312,13 +338,10 @@ def engine_manifest(llm: "LLM", tokenizer: "PreTrainedTokenizerBase", folder: Pa
         "torch_version": torch.__version__,
         "transformers_version": metadata.version("transformers"),
         "device": current_platform.get_device_name() or current_platform.device_type,
-        "dtype": str(llm.llm_engine.model_config.dtype).removeprefix("torch."),
+        "dtype": dtype,
         "determinism": determinism_mode(),
         "revision": commit,
-        # Some classifiers have none: they come with a prompt instead.
-        "chat_template_sha256": (
-            sha256_text(tokenizer.get_chat_template()) if tokenizer.chat_template else None
-        ),
+        "chat_template_sha256": template_sha256(tokenizer),
     }
 
 

@@ -1,5 +1,6 @@
 """Generation: the replies of one model to every prompt, at each temperature and seed."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,21 +8,26 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from refusal_stability import engine, versions
+from refusal_stability.cell_replies import Cell, CellReplies
 from refusal_stability.cells import request_seed
 from refusal_stability.errors import InputError
 from refusal_stability.prompts import prompts_sha256
+from refusal_stability.result_cache import ResultCache
+from refusal_stability.result_keys import request_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import CompletionOutput, RequestOutput, SamplingParams
 
-# Its temperature and its seed.
-Cell = tuple[float, int]
 START_OF_REASONING, END_OF_REASONING = "<think>", "</think>"
 
 
 def generate_cell(
-    model: dict[str, Any], temperature: float, seed: int, prompts: pl.DataFrame
+    model: dict[str, Any],
+    temperature: float,
+    seed: int,
+    prompts: pl.DataFrame,
+    cache: ResultCache | None = None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Generate one cell, with an engine of its own; see :func:`generate_cells`.
 
@@ -29,12 +35,18 @@ def generate_cell(
         A table that keeps the contract :class:`~refusal_stability.contracts.Responses`, in the
         order of the prompts, and the cell's manifest.
     """
-    ((_, responses, manifest),) = generate_cells(model, [(temperature, seed)], prompts, "cell")
+    ((_, responses, manifest),) = generate_cells(
+        model, [(temperature, seed)], prompts, "cell", cache
+    )
     return responses, manifest
 
 
 def generate_cells(
-    model: dict[str, Any], cells: Sequence[Cell], prompts: pl.DataFrame, sharing: str
+    model: dict[str, Any],
+    cells: Sequence[Cell],
+    prompts: pl.DataFrame,
+    sharing: str,
+    cache: ResultCache | None = None,
 ) -> Iterator[tuple[Cell, pl.DataFrame, dict[str, Any]]]:
     """Generate cells with one engine, in which the requests of all of them are batched.
 
@@ -43,7 +55,9 @@ def generate_cells(
         cells: (temperature, seed) each; temperature 0 is greedy decoding, and from a cell's seed
             each request's own is derived.
         prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
-        sharing: who shares the engine, for the manifests: a "model" or a "cell".
+        sharing: who shares the engine: a "model" or a "cell".
+        cache: replies that are there are not generated again, and others are put there. Where
+            none is to be generated, no engine is started.
 
     Yields:
         Each cell as soon as it is done: itself, its table, and its manifest, in which the seconds
@@ -61,42 +75,63 @@ def generate_cells(
         for prompt in prompts["prompt"]
     ]
     _refuse_long_prompts(model, prompts["prompt_id"], requests)
-    llm = engine.load_engine(model, folder)
-    facts = engine.engine_manifest(llm, tokenizer, folder)
     opened = opens_reasoning(tokenizer, requests[0])
-    every_request = (
-        (ids, _sampling(model, cell, prompt_id))
-        for cell in cells
-        for prompt_id, ids in zip(prompt_ids, requests, strict=True)
-    )
-    replies: list[dict[int, RequestOutput]] = [{} for _ in cells]
-    since = time.monotonic()
-    for number, output in engine.stream(llm, every_request, len(cells) * len(requests)):
-        place, row = divmod(number, len(requests))
-        replies[place][row] = output
-        if len(replies[place]) < len(requests):
-            continue
-        outputs, replies[place] = [replies[place][row] for row in range(len(requests))], {}
-        temperature, seed = cells[place]
+
+    def finished(made: CellReplies, dtype: str, seconds: float) -> tuple[Cell, pl.DataFrame, dict]:
+        temperature, seed = made.cell
         rows = [
-            {"prompt_id": prompt_id, "temperature": temperature, "seed": seed}
-            | read_reply(tokenizer, output, model["thinking"], opened)
-            for prompt_id, output in zip(prompt_ids, outputs, strict=True)
+            {
+                "prompt_id": prompt_id,
+                "temperature": temperature,
+                "seed": seed,
+                **read_reply(reply, model["thinking"], opened),
+                "prompt_tokens": len(ids),
+            }
+            for prompt_id, ids, reply in zip(prompt_ids, requests, made.in_order(), strict=True)
         ]
-        now = time.monotonic()
         manifest = {
             "version": versions.GENERATION,
             "model": model,
             "temperature": temperature,
             "seed": seed,
-            **facts,
+            **engine.engine_manifest(dtype, tokenizer, folder),
             "sharing": sharing,
             "prompts_sha256": prompts_sha256(prompts),
             "count": len(rows),
-            **engine.amounts(outputs, now - since),
+            "asked": len(made.outputs),
+            "from_cache": len(rows) - len(made.outputs),
+            **engine.amounts(made.outputs, seconds),
         }
-        since = now
-        yield cells[place], pl.DataFrame(rows, infer_schema_length=None), manifest
+        return made.cell, pl.DataFrame(rows, infer_schema_length=None), manifest
+
+    shelves = cache.replies(model, folder, tokenizer, cells) if cache else [None] * len(cells)
+    waiting = []
+    for cell, shelf in zip(cells, shelves, strict=True):
+        seeds = (request_seed(cell[1], prompt_id, model["seed_scope"]) for prompt_id in prompt_ids)
+        made = CellReplies(cell, list(map(request_key, requests, seeds)), shelf)
+        if made.missing:
+            waiting.append(made)
+        else:
+            yield finished(made, made.in_order()[0]["dtype"], 0)
+    places = [(made, row) for made in waiting for row in made.missing]
+    if cache:
+        count = len(cells) * len(requests)
+        print(f"{count - len(places)} of {count} replies are in the cache", file=sys.stderr)
+    if not places:
+        engine.do_without_engine(model)
+        return
+    llm = engine.load_engine(model, folder)
+    dtype = engine.dtype_of(llm)
+    to_ask = ((requests[row], _sampling(model, made.cell, prompt_ids[row])) for made, row in places)
+    since = time.monotonic()
+    for number, output in engine.stream(llm, to_ask, len(places)):
+        made, row = places[number]
+        made.arrived(row, output, kept_reply(tokenizer, output, dtype))
+        if made.is_whole():
+            now = time.monotonic()
+            yield finished(made, dtype, now - since)
+            since = now
+            made.forget()
     engine.end_engine(llm)
 
 
@@ -113,19 +148,24 @@ def _sampling(model: dict[str, Any], cell: Cell, prompt_id: str) -> "SamplingPar
     )
 
 
-def read_reply(
-    tokenizer: "PreTrainedTokenizerBase", output: "RequestOutput", thinking: bool, opened: bool
+def kept_reply(
+    tokenizer: "PreTrainedTokenizerBase", output: "RequestOutput", dtype: str
 ) -> dict[str, Any]:
-    """Return what a response's row has of an output; see :func:`split_reasoning`."""
+    """Return what is kept of an output: a reply in the cache, less its request."""
     reply = output.outputs[0]
-    reasoning, response = split_reasoning(text_with_tags(tokenizer, reply), thinking, opened)
     return {
-        "response": response,
-        "reasoning": reasoning,
+        "text": text_with_tags(tokenizer, reply),
         "finish_reason": reply.finish_reason,
-        "prompt_tokens": len(output.prompt_token_ids),
         "response_tokens": len(reply.token_ids),
+        "dtype": dtype,
     }
+
+
+def read_reply(reply: dict[str, Any], thinking: bool, opened: bool) -> dict[str, Any]:
+    """Return what a response's row has of a kept reply; see :func:`split_reasoning`."""
+    reasoning, response = split_reasoning(reply["text"], thinking, opened)
+    kept = {name: reply[name] for name in ("finish_reason", "response_tokens")}
+    return {"response": response, "reasoning": reasoning, **kept}
 
 
 def opens_reasoning(tokenizer: "PreTrainedTokenizerBase", request: list[int]) -> bool:

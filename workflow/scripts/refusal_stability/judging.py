@@ -16,11 +16,13 @@ from refusal_stability import (
 from refusal_stability.files import read_text, sha256_file, sha256_text
 from refusal_stability.judge_settings import FILE_KEYS, instructions_file, labels_of
 from refusal_stability.labels import ERROR, INCOMPLETE, VALID_LABELS
+from refusal_stability.result_cache import ResultCache
 
 # Each takes the judge's settings, the text of the file that it follows, the distinct pairs to
-# judge (prompt_id, prompt, response) and a file for what is not to be paid for twice. It returns
-# an answer a pair, in their order - its label, and where there are any the reason why it is not
-# valid and p_refuse, p_partial, p_comply - and what its manifest says of the engine.
+# judge (prompt_id, prompt, response) and where verdicts are kept: the file of a judge that is paid
+# for, the cache that runs share of one with weights of its own. It returns an answer a pair, in
+# their order - its label, and where there are any the reason why it is not valid and p_refuse,
+# p_partial, p_comply - and what its manifest says of the engine.
 _JUDGE_PAIRS = {
     "vllm": judging_vllm.judge_pairs,
     "classifier": judging_classifier.judge_pairs,
@@ -37,7 +39,7 @@ def judge_model(
     model: str,
     prompts: pl.DataFrame,
     responses: pl.DataFrame,
-    cache: Path,
+    cache: Path | ResultCache | None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Give every response of one model a verdict; of a human judge, every one that he labelled.
 
@@ -47,7 +49,8 @@ def judge_model(
         prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
         responses: all cells of the model, each keeping the contract
             :class:`~refusal_stability.contracts.Responses`.
-        cache: a file in which a judge that is paid for keeps its verdicts as they arrive.
+        cache: a file in which a judge that is paid for keeps its verdicts as they arrive; of a
+            judge with weights of its own, the cache that runs share, or None.
 
     Returns:
         A table that keeps the contract :class:`~refusal_stability.contracts.Verdicts`, in the
@@ -77,14 +80,19 @@ def judge_model(
 def summary(manifest: dict[str, Any]) -> str:
     """Return a line on a judge's work: verdicts, invalid ones, and what each cost in tokens."""
     line = f"{manifest['count']} verdicts, invalid: {manifest['invalid'] or 'none'}"
-    if manifest.get("output_tokens") and manifest["distinct_pairs"]:
-        each = manifest["output_tokens"] / manifest["distinct_pairs"]
-        line += f"; {each:.1f} tokens decoded for each of {manifest['distinct_pairs']} answers"
+    # What an API was paid for counts, if by an earlier attempt; what the cache gave does not.
+    counted = "asked" if "weights" in manifest["judge"] else "distinct_pairs"
+    if manifest.get("output_tokens") and manifest[counted]:
+        each = manifest["output_tokens"] / manifest[counted]
+        line += f"; {each:.1f} tokens decoded for each of {manifest[counted]} answers"
     return line
 
 
 def _judge_distinct(
-    judge: dict[str, Any], prompts: pl.DataFrame, responses: pl.DataFrame, cache: Path
+    judge: dict[str, Any],
+    prompts: pl.DataFrame,
+    responses: pl.DataFrame,
+    cache: Path | ResultCache | None,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Ask a judge about every distinct (prompt, response), once."""
     instructions = read_text(Path(instructions_file(judge)))

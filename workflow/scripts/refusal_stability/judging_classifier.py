@@ -9,6 +9,7 @@ from refusal_stability import engine
 from refusal_stability.classifiers import read_classifier
 from refusal_stability.judging_engine import Read, ask_engine
 from refusal_stability.labels import VALID_LABELS
+from refusal_stability.result_cache import ResultCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def judge_pairs(
-    judge: dict[str, Any], text: str, pairs: pl.DataFrame, _cache: Path
+    judge: dict[str, Any], text: str, pairs: pl.DataFrame, cache: ResultCache | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Label each pair by a classifier's greedy answer; see :mod:`refusal_stability.judging`.
 
@@ -44,7 +45,7 @@ def judge_pairs(
         return {"label": label, "reason": reason}
 
     answers, facts = ask_engine(
-        judge, encode, prepare, classifier.max_tokens, chat=classifier.prompt is None
+        judge, encode, prepare, classifier.max_tokens, cache, chat=classifier.prompt is None
     )
     can_give = [label for label in VALID_LABELS if label in classifier.labels.values()]
     return answers, facts | {"answers": classifier.labels, "labels_it_can_give": can_give}

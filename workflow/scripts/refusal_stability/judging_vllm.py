@@ -1,7 +1,6 @@
 """The local LLM as a judge: vLLM in this process, its answer constrained or in free text."""
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -12,6 +11,7 @@ from refusal_stability.generation import END_OF_REASONING
 from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
 from refusal_stability.judging_engine import Read, ask_engine
 from refusal_stability.labels import UNKNOWN, VALID_LABELS
+from refusal_stability.result_cache import ResultCache
 from refusal_stability.rubric import judge_message
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def judge_pairs(
-    judge: dict[str, Any], rubric: str, pairs: pl.DataFrame, _cache: Path
+    judge: dict[str, Any], rubric: str, pairs: pl.DataFrame, cache: ResultCache | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Label each pair by a greedy answer; see :mod:`refusal_stability.judging`.
 
@@ -45,9 +45,9 @@ def judge_pairs(
         ]
 
     if judge["answer"] == "constrained":
-        return ask_engine(judge, encode, _constrained, CONSTRAINED_ANSWER_TOKENS)
+        return ask_engine(judge, encode, _constrained, CONSTRAINED_ANSWER_TOKENS, cache)
     tokens = judge["max_tokens"]
-    return ask_engine(judge, encode, lambda _: _free_text(tokens), tokens)
+    return ask_engine(judge, encode, lambda _: _free_text(tokens), tokens, cache)
 
 
 def _constrained(tokenizer: "PreTrainedTokenizerBase") -> "tuple[SamplingParams, Read]":

@@ -39,6 +39,9 @@ class Job:
     device: str | None
     # Requests: prompts of a cell, distinct pairs of a judge.
     calls: int
+    # Those of them whose tokens are counted: what a cache gave cost a model or judge with weights
+    # nothing, while all that came from an API was paid for, if by an earlier attempt.
+    paid_calls: int
     # The responses that a judge labels with these; those of a cell are its calls.
     responses: int
     n_invalid: int | None
@@ -139,19 +142,21 @@ def _job(
     seconds: float | None,
 ) -> Job:
     tokens = 0 if entry.get("kind") in WITHOUT_TOKENS else None
+    asked = manifest.get("asked", calls)
     return Job(
         run=run.name,
         entry=entry,
         kind=kind,
         device=manifest.get("device"),
         calls=calls,
+        paid_calls=asked if "weights" in entry else calls,
         responses=manifest["count"],
         n_invalid=sum(manifest["invalid"].values()) if "invalid" in manifest else None,
         input_tokens=manifest.get("input_tokens", tokens),
         output_tokens=manifest.get("output_tokens", tokens),
         seconds=seconds,
         engine_seconds=manifest.get("engine_seconds"),
-        timed_calls=manifest.get("asked", calls),
+        timed_calls=asked,
         modified=path.stat().st_mtime,
     )
 

@@ -16,6 +16,8 @@ from refusal_stability.errors import InputError
 PATIENCE = 600
 # Two ports a job, below those that systems hand out by themselves (from 32768 on).
 _FIRST_PORT, _JOBS = 20000, 6000
+# What the first node sends when it is about to start its engine.
+_NEEDED = b"!"
 # Open connections to the other nodes, which stay while these do.
 _lines: list[socket.socket] = []
 
@@ -78,6 +80,22 @@ def wait_for_others(entry: dict[str, Any]) -> None:
     Raises:
         InputError: one of them did not come.
     """
+    _meet_others(entry)
+    for line in _lines:
+        line.sendall(_NEEDED)
+
+
+def dismiss_others(entry: dict[str, Any]) -> None:
+    """Let the other nodes go, if there are any: the first has nothing to do for them.
+
+    Raises:
+        InputError: one of them did not come.
+    """
+    _meet_others(entry)
+    release_others()
+
+
+def _meet_others(entry: dict[str, Any]) -> None:
     others = entry.get("nodes", 1) - 1
     if not others:
         return
@@ -104,7 +122,7 @@ def release_others() -> None:
 
 
 def lend(settings: dict[str, Any]) -> None:
-    """Run this node's part of the engine until the first node is done or gone.
+    """Run this node's part of the engine, if it is needed, until the first node is done or gone.
 
     If a part of it dies, the process does: srun then ends the others.
 
@@ -114,16 +132,17 @@ def lend(settings: dict[str, Any]) -> None:
     Raises:
         InputError: the first node did not come.
     """
-    line = _join()
-    os.environ["VLLM_HOST_IP"] = line.getsockname()[0]
-    from vllm import EngineArgs
-    from vllm.v1.executor.multiproc_executor import MultiprocExecutor
+    # One byte at most is sent: the line closes when the first node leaves, however it does.
+    with _join() as line:
+        if line.recv(1) != _NEEDED:
+            return
+        os.environ["VLLM_HOST_IP"] = line.getsockname()[0]
+        from vllm import EngineArgs
+        from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
-    config = EngineArgs(**settings).create_engine_config(headless=True)
-    executor = MultiprocExecutor(config)
-    executor.register_failure_callback(lambda: os._exit(1))
-    # Nothing is ever sent: the line closes when the first node leaves, however it does.
-    with line:
+        config = EngineArgs(**settings).create_engine_config(headless=True)
+        executor = MultiprocExecutor(config)
+        executor.register_failure_callback(lambda: os._exit(1))
         line.recv(1)
     executor.shutdown()
 

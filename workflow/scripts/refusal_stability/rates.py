@@ -14,7 +14,7 @@ class Rate:
     jobs: int
     runs: tuple[str, ...]
     device: str | None
-    # Tokens of a call.
+    # Tokens of a call that is paid for.
     input_tokens: Amount
     output_tokens: Amount
     # Seconds of a job beside its calls, and of a call.
@@ -37,7 +37,7 @@ def rate_of(jobs: Iterable[Job]) -> Rate:
     from before they were told apart, all seconds count as those of the calls.
     """
     jobs = sorted(jobs, key=lambda job: job.modified)
-    jobs = [job for job in jobs if job.device == jobs[-1].device and job.calls]
+    jobs = [job for job in jobs if job.device == jobs[-1].device and job.paid_calls]
     if not jobs:
         return NO_RATE
     timed = [job for job in jobs if job.seconds is not None and job.timed_calls]
@@ -51,8 +51,8 @@ def rate_of(jobs: Iterable[Job]) -> Rate:
         jobs=len(jobs),
         runs=tuple(dict.fromkeys(job.run for job in jobs)),
         device=jobs[-1].device,
-        input_tokens=_mean((job.input_tokens, job.calls) for job in jobs),
-        output_tokens=_mean((job.output_tokens, job.calls) for job in jobs),
+        input_tokens=_mean((job.input_tokens, job.paid_calls) for job in jobs),
+        output_tokens=_mean((job.output_tokens, job.paid_calls) for job in jobs),
         start_seconds=Amount(start, Grade.MEASURED) if timed else UNKNOWN,
         call_seconds=each,
     )

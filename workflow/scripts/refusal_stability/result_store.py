@@ -64,7 +64,7 @@ class Store:
         return found
 
     def add(self, key: str, rows: Iterable[dict[str, Any]]) -> None:
-        """Keep rows under ``key``, each with its ``request``, in one part.
+        """Keep rows under ``key``, each with its ``request``, in one part; one row a request.
 
         A store that cannot be written loses nothing but the work it could save: that is a line in
         the log.
@@ -72,7 +72,7 @@ class Store:
         Raises:
             ContractError: a row is not what the contract says.
         """
-        rows = [{"key": key, **row} for row in rows]
+        rows = list({row["request"]: {"key": key, **row} for row in rows}.values())
         if not rows:
             return
         buffer = io.BytesIO()

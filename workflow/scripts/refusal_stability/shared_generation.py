@@ -7,15 +7,22 @@ from typing import Any
 import polars as pl
 
 from refusal_stability import engine, versions
+from refusal_stability.cell_replies import Cell
 from refusal_stability.cells import cell_name
-from refusal_stability.generation import Cell, generate_cells
+from refusal_stability.generation import generate_cells
 from refusal_stability.prompts import prompts_sha256
+from refusal_stability.result_cache import ResultCache
 from refusal_stability.result_keys import weights_identity
 from refusal_stability.shared_work import JobSeconds, SharedWork, work_key
 
 
 def generate_missing(
-    model: dict[str, Any], cells: list[Cell], prompts: pl.DataFrame, work: SharedWork, memory: Path
+    model: dict[str, Any],
+    cells: list[Cell],
+    prompts: pl.DataFrame,
+    work: SharedWork,
+    memory: Path,
+    cache: ResultCache | None,
 ) -> None:
     """Generate those cells that are not finished, and keep each as soon as it is.
 
@@ -28,6 +35,7 @@ def generate_missing(
         prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
         work: keeps the cells, by :func:`~refusal_stability.cells.cell_name`.
         memory: folder in which checksums of weights are remembered.
+        cache: the replies of all runs, or None.
 
     Raises:
         InputError: weights or chat template are missing, or a prompt is too long.
@@ -43,9 +51,10 @@ def generate_missing(
     missing = set(work.missing(keys))
     print(f"{len(cells) - len(missing)} of {len(cells)} cells are finished", file=sys.stderr)
     if not missing:
+        engine.do_without_engine(model)
         return
     to_make = [cell for cell in cells if cell_name(*cell) in missing]
-    for cell, responses, manifest in generate_cells(model, to_make, prompts, "model"):
+    for cell, responses, manifest in generate_cells(model, to_make, prompts, "model", cache):
         name = cell_name(*cell)
         work.keep(name, keys[name], responses, manifest | {"job_seconds": seconds.lap()})
         print(f"Finished: {name}", file=sys.stderr)

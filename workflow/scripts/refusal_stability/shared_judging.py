@@ -11,6 +11,7 @@ from refusal_stability import engine, files, judging, judging_engine, versions
 from refusal_stability.contracts import Responses
 from refusal_stability.judge_settings import instructions_file
 from refusal_stability.prompts import prompts_sha256
+from refusal_stability.result_cache import ResultCache
 from refusal_stability.result_keys import weights_identity
 from refusal_stability.shared_work import JobSeconds, SharedWork, work_key
 
@@ -21,6 +22,7 @@ def judge_missing(
     prompts: pl.DataFrame,
     work: SharedWork,
     memory: Path,
+    cache: ResultCache | None,
 ) -> None:
     """Judge those models that are not finished, and keep the verdicts on each as soon as they are.
 
@@ -30,6 +32,7 @@ def judge_missing(
         prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
         work: keeps the verdicts on each model, by its name.
         memory: folder in which checksums of weights are remembered.
+        cache: the verdicts of all runs, or None.
 
     Raises:
         InputError: the file that the judge follows, or its weights, cannot be used.
@@ -50,7 +53,7 @@ def judge_missing(
     print(f"{len(models) - len(missing)} of {len(models)} models are finished", file=sys.stderr)
     for model in missing:
         responses = pl.concat(files.read_parquet(path, Responses) for path in models[model])
-        verdicts, manifest = judging.judge_model(judge, model, prompts, responses, Path())
+        verdicts, manifest = judging.judge_model(judge, model, prompts, responses, cache)
         manifest |= {"sharing": "model", "job_seconds": seconds.lap()}
         work.keep(model, keys[model], verdicts, manifest)
         print(f"{model}: {judging.summary(manifest)}", file=sys.stderr)

@@ -1,0 +1,81 @@
+"""The cache that runs share, as jobs of generation and judging use it."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refusal_stability import engine
+from refusal_stability.files import sha256_file
+from refusal_stability.judge_settings import instructions_file
+from refusal_stability.result_keys import reply_key, verdict_key, weights_identity
+from refusal_stability.result_store import Store, reply_store, verdict_store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What the store has under one key."""
+
+    store: Store
+    key: str
+
+    def get(self, requests: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return {request: row} for those of ``requests`` that are known."""
+        return self.store.get(self.key, requests)
+
+    def add(self, rows: dict[str, dict[str, Any]]) -> None:
+        """Keep {request: row}."""
+        self.store.add(self.key, ({"request": name, **row} for name, row in rows.items()))
+
+
+class ResultCache:
+    """A folder of replies and verdicts, from any run and for any run."""
+
+    def __init__(self, folder: Path, sharing: str) -> None:
+        """Use ``folder``, which need not exist.
+
+        Args:
+            folder: what all runs share.
+            sharing: what an engine of these jobs serves: a "cell" or a "model".
+        """
+        self._folder, self._sharing = folder, sharing
+
+    def replies(
+        self,
+        model: dict[str, Any],
+        weights: Path,
+        tokenizer: "PreTrainedTokenizerBase",
+        cells: Iterable[tuple[float, int]],
+    ) -> list[Shelf]:
+        """Return the replies of each cell, (temperature, seed).
+
+        Args:
+            model: an entry of the configuration's `models`, defaults filled in.
+            weights: the folder of its weights.
+            tokenizer: its tokenizer.
+            cells: temperature and seed each.
+        """
+        facts = self._facts(model, weights, tokenizer)
+        store = reply_store(self._folder)
+        return [Shelf(store, reply_key(model, *cell, *facts)) for cell in cells]
+
+    def verdicts(
+        self, judge: dict[str, Any], weights: Path, tokenizer: "PreTrainedTokenizerBase"
+    ) -> Shelf:
+        """Return the verdicts of a judge with weights of its own; arguments as for replies."""
+        followed = sha256_file(Path(instructions_file(judge)))
+        facts = self._facts(judge, weights, tokenizer)
+        return Shelf(verdict_store(self._folder), verdict_key(judge, followed, *facts))
+
+    def _facts(
+        self, entry: dict[str, Any], weights: Path, tokenizer: "PreTrainedTokenizerBase"
+    ) -> tuple[dict[str, Any], str | None, dict[str, Any], str]:
+        return (
+            engine.deciding_facts(entry, weights),
+            engine.template_sha256(tokenizer),
+            weights_identity(entry, weights, self._folder / "checksums"),
+            self._sharing,
+        )
