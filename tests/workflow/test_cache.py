@@ -8,7 +8,7 @@ import pytest
 
 from workspace import Workspace
 
-CELLS = [f"T{temperature}_seed{seed}" for temperature in (0, 1) for seed in (1, 2)]
+CELLS = ["T0_seed1", "T1_seed1"]
 VERDICTS = "verdicts/judge-good/tiny-llama"
 
 
@@ -18,9 +18,9 @@ def grown(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
     folder = tmp_path_factory.mktemp("cache") / "copy"
     shutil.copytree(finished.folder, folder, symlinks=True)
     workspace = Workspace(folder)
-    # One model and one judge of the reduced run, as they are.
+    # A model and a judge of the reduced run, and half of its cells, as they are.
     config = workspace.read_config()
-    config |= {"models": config["models"][:1], "judges": config["judges"][:1]}
+    config |= {"models": config["models"][:1], "judges": config["judges"][:1], "seeds": [1]}
     workspace.write_config(config)
     make(workspace, "all_tables")
     # Another run of the same weights.
@@ -65,6 +65,10 @@ def content(run: Path) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in files + tables}
 
 
+def parts(workspace: Workspace) -> list[Path]:
+    return sorted((workspace.folder / "results/cache").glob("*/*/*/*.parquet"))
+
+
 def log(workspace: Workspace, job: str) -> str:
     return (run(workspace) / f"logs/{job}.log").read_text(encoding="utf-8")
 
@@ -95,7 +99,7 @@ def test_a_run_with_the_cache_is_the_same_to_the_byte_as_one_without(grown: Work
 
 def test_what_is_all_there_starts_no_engine(grown_copy: Workspace) -> None:
     before = content(run(grown_copy))
-    kept = sorted((grown_copy.folder / "results/cache").rglob("*"))
+    kept = parts(grown_copy)
     shutil.rmtree(run(grown_copy))
     make(grown_copy, "all_tables")
     assert content(run(grown_copy)) == before
@@ -111,7 +115,7 @@ def test_what_is_all_there_starts_no_engine(grown_copy: Workspace) -> None:
     assert (made["asked"], made["from_cache"]) == (0, made["distinct_pairs"])
     assert "Loading safetensors" not in log(grown_copy, "judge/judge-good/tiny-llama")
     # Nothing was generated and nothing is kept once more.
-    assert sorted((grown_copy.folder / "results/cache").rglob("*")) == kept
+    assert parts(grown_copy) == kept
     header, *_, whole = (run(grown_copy) / "tables/cost.csv").read_text().splitlines()
     cost = dict(zip(header.split(","), whole.split(","), strict=True))
     assert (cost["calls"], cost["input_tokens"], cost["output_tokens"]) == ("0", "0", "0")
@@ -124,7 +128,7 @@ def test_what_is_damaged_is_generated_again(grown_copy: Workspace) -> None:
         small, large = sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_size)
         path = (small, large)[number % 2]
         whole = bytearray(path.read_bytes())
-        if number < 2:
+        if number == 0:
             whole[len(whole) // 2] ^= 1
         else:
             del whole[-1]
@@ -137,7 +141,7 @@ def test_what_is_damaged_is_generated_again(grown_copy: Workspace) -> None:
         asked.append(manifest(run(grown_copy), f"responses/tiny-llama/{cell}")["asked"])
         said = log(grown_copy, f"generate/tiny-llama/{cell}")
         assert said.count("1 file(s) are not what was kept there and are ignored") == 1
-    assert sorted(asked) == [4, 4, 8, 8]
+    assert sorted(asked) == [4, 8]
     assert content(run(grown_copy)) == before
 
 
@@ -152,3 +156,21 @@ def test_without_a_cache_nothing_is_read_and_nothing_is_kept(grown_copy: Workspa
     assert (made["asked"], made["from_cache"]) == (12, 0)
     assert (run(grown_copy) / f"{cell}.parquet").read_bytes() == before
     assert not (grown_copy.folder / "results/cache").exists()
+
+
+def test_a_shared_engine_has_results_of_its_own_and_is_not_started_either(
+    grown_copy: Workspace,
+) -> None:
+    before = content(run(grown_copy))
+    grown_copy.write_config(grown_copy.read_config() | {"engine": {"sharing": "model"}})
+    jobs = [f"responses/tiny-llama/{cell}" for cell in CELLS] + [VERDICTS]
+    # Another mode may have other replies: none is taken from the one for the other.
+    for taken in (False, True):
+        shutil.rmtree(run(grown_copy))
+        make(grown_copy, "all_tables")
+        assert content(run(grown_copy)) == before
+        for made in (manifest(run(grown_copy), job) for job in jobs):
+            assert made["sharing"] == "model"
+            assert (made["from_cache"] > 0, made["asked"] == 0) == (taken, taken)
+    for job in ("generate_model/tiny-llama", "judge_models/judge-good"):
+        assert "Loading safetensors" not in log(grown_copy, job)
