@@ -142,7 +142,8 @@ def judge(folder: Path, sizes: list[int]) -> Measured:
             best(
                 lambda responses=responses: run_script(
                     "judge",
-                    *("--judge", json.dumps(settings), "--responses", *responses),
+                    *("--judge", json.dumps(settings), "--responses", responses),
+                    *("--temperatures", "0.7", "--seeds", "1"),
                     *("--prompts", folder / "prompts.parquet", "--cache", folder / "cache"),
                     *("--output", folder / "v.parquet", "--manifest", folder / "v.json"),
                 )

@@ -85,8 +85,8 @@ def _prompts(size: int) -> pl.DataFrame:
     )
 
 
-def responses(folder: Path, size: int) -> list[Path]:
-    """Write prompts.parquet and a cell of replies to them, each pair of them distinct."""
+def responses(folder: Path, size: int) -> Path:
+    """Write prompts.parquet and a cell of distinct replies to them; return the model's folder."""
     asked = _prompts(size)
     files.write_parquet(asked, folder / "prompts.parquet", Prompts)
     replies = [
@@ -106,7 +106,7 @@ def responses(folder: Path, size: int) -> list[Path]:
     )
     path = folder / "responses/tiny-llama/T0.7_seed1.parquet"
     files.write_parquet(cell, path, Responses)
-    return [path]
+    return path.parent
 
 
 def verdicts(folder: Path, prompts: int) -> Path:

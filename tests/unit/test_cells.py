@@ -1,10 +1,11 @@
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refusal_stability.cells import request_seed, temperature_text
+from refusal_stability.cells import cell_files, cell_name, request_seed, temperature_text
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,17 @@ def test_temperature_text_is_shortest(temperature: float, text: str) -> None:
 def test_temperature_text_reads_back_as_the_same_number(hundredths: int) -> None:
     temperature = hundredths / 100
     assert float(temperature_text(temperature)) == temperature
+
+
+def test_a_cells_files_are_named_as_in_the_rules() -> None:
+    assert cell_name(0.70, 42) == "T0.7_seed42"
+    names = [str(path) for path in cell_files(Path("run/m"), [0.0, 1.0], [1, 2])]
+    assert names == [
+        "run/m/T0_seed1.parquet",
+        "run/m/T0_seed2.parquet",
+        "run/m/T1_seed1.parquet",
+        "run/m/T1_seed2.parquet",
+    ]
 
 
 @pytest.mark.parametrize(

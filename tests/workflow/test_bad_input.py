@@ -3,12 +3,16 @@
 What each line says is tested in tests/unit/test_config.py; here, that it gets through Snakemake.
 """
 
+import json
 import os
+import sys
 from collections.abc import Callable
 
+import polars as pl
 import pytest
 
-from refusal_stability import gpu_checks
+from refusal_stability import files, gpu_checks
+from refusal_stability.contracts import Prompts
 from workspace import Workspace
 
 
@@ -138,3 +142,37 @@ def test_a_job_that_refuses_its_settings_is_one_line_and_loses_no_other_job(
     assert {file: file.read_bytes() for file in others} == others
     finished_copy.write_config(good)
     assert finished_copy.planned()["generate"] == 1
+
+
+def test_a_missing_cell_is_named_by_the_job_that_needs_it(workspace: Workspace) -> None:
+    # By hand, as Snakemake does not start a job whose input is missing.
+    workspace.run.mkdir(parents=True)
+    prompts = workspace.run / "prompts.parquet"
+    row = {"prompt_id": "0123456789ab", "prompt": "?", "source": "s", "category": None}
+    files.write_parquet(pl.DataFrame([row]), prompts, Prompts)
+    judge = {"name": "j", "kind": "string_match", "phrases": "resources/phrases/gcg.txt"}
+    result = workspace.call(
+        *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
+        *("--prompts", str(prompts), "--responses", "results/reduced/responses/m"),
+        *("--temperatures", "0", "0.70", "--seeds", "1", "--cache", "results/cache.jsonl"),
+        *("--output", "results/v.parquet", "--manifest", "results/v.json", "--fetched"),
+    )
+    assert result.returncode == 1
+    line = result.stderr.strip()
+    assert line.startswith("error: results/reduced/responses/m/T0_seed1.parquet: ")
+    assert "Hint: " in line
+    assert "\n" not in line
+
+
+def test_a_command_does_not_grow_with_the_number_of_cells(workspace: Workspace) -> None:
+    config = workspace.read_config()
+    # 2,000 cells; the system takes no argument of more than 128 KiB, and a command is one.
+    config["models"] = config["models"][:1]
+    config["seeds"] = list(range(1000))
+    workspace.write_config(config)
+    result = workspace.snakemake("--dry-run", "--printshellcmds")
+    assert result.returncode == 0, result.stderr
+    commands = [line for line in result.stdout.splitlines() if "python workflow/scripts/" in line]
+    assert len(commands) > 2000
+    # The seeds alone are 4 characters each.
+    assert max(map(len, commands)) < 10_000

@@ -87,6 +87,8 @@ JUDGES = {judge["name"]: judge for judge in config.get("judges", [])} | {
 PAIRS = LABEL_PAIRS or list(product(JUDGES, MODELS))
 TEMPERATURES = [temperature_text(value) for value in config.get("temperatures", [])]
 SEEDS = config.get("seeds", [])
+# A model's cells, on a command line: their files would be too many for it.
+GRID = f"--temperatures {' '.join(TEMPERATURES)} --seeds {' '.join(map(str, SEEDS))}"
 # One engine for all cells of a model, and for all that a judge labels (shared_engine.smk).
 SHARED = config.get("engine", {}).get("sharing") == "model"
 # Which revisions of which repositories of the Hugging Face hub have the weights.

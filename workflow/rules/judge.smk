@@ -54,7 +54,8 @@ rule judge:
     shell:
         launched("python workflow/scripts/judge.py --judge {params.judge:q}", JUDGES)
         + " --fetched {input.fetched:q}"
-        " --prompts {input.prompts:q} --responses {input.responses:q}"
+        " --prompts {input.prompts:q}"
+        f" --responses {RUN}/responses/{{wildcards.model}} {GRID}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
         f" {SHARED_CACHE}"
         " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"

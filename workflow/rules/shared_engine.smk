@@ -54,7 +54,7 @@ rule generate_model:
             MODELS,
         )
         + " --fetched {input.fetched:q}"
-        f" --temperatures {' '.join(TEMPERATURES)} --seeds {' '.join(map(str, SEEDS))}"
+        f" {GRID}"
         " --prompts {input.prompts:q} --folder {params.folder:q}"
         f" --memory {RUN}/shared/checksums {SHARED_CACHE} > {{log:q}} 2>&1"
 
@@ -126,7 +126,7 @@ rule judge_models:
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q}"
         f" --responses {RUN}/responses --models {' '.join(MODELS)}"
-        f" --temperatures {' '.join(TEMPERATURES)} --seeds {' '.join(map(str, SEEDS))}"
+        f" {GRID}"
         " --folder {params.folder:q}"
         f" --memory {RUN}/shared/checksums {SHARED_CACHE} > {{log:q}} 2>&1"
 

@@ -22,6 +22,7 @@ rule statistics:
             "alarms",
             "contracts",
             "labels",
+            "cells",
             "files",
         ),
         prompts=PROMPTS,
@@ -52,5 +53,5 @@ rule statistics:
     shell:
         "python {input.script} --settings {params.settings:q} --prompts {input.prompts:q}"
         " --stability {input.stability:q} --verdicts {input.verdicts:q}"
-        " --responses {input.responses:q}"
-        " --output {params.folder:q} > {log:q} 2>&1"
+        + f" --responses {RUN}/responses {GRID}" * bool(RESPONSES)
+        + " --output {params.folder:q} > {log:q} 2>&1"

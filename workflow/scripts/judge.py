@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from refusal_stability import command, engine, files, judging, judging_engine, nodes
+from refusal_stability.cells import cell_files
 from refusal_stability.contracts import Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
@@ -22,8 +23,10 @@ def main() -> None:
     )
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
     parser.add_argument(
-        "--responses", type=Path, nargs="+", required=True, help="a model's cells, Parquet"
+        "--responses", type=Path, required=True, help="folder of a model's cells, named for it"
     )
+    parser.add_argument("--temperatures", type=float, nargs="+", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True, help="verdicts, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
     parser.add_argument(
@@ -37,10 +40,10 @@ def main() -> None:
         engine.lend_node(pinned(args.judge, args.fetched))
         return
     prompts = files.read_parquet(args.prompts, Prompts)
-    responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
+    cells = cell_files(args.responses, args.temperatures, args.seeds)
+    responses = pl.concat(files.read_parquet(path, Responses) for path in cells)
     judge = pinned(complete(args.judge), args.fetched)
-    # Every cell lies in a folder named for its model.
-    model = args.responses[0].parent.name
+    model = args.responses.name
     cache = args.cache
     if "weights" in judge:
         cache = args.shared_cache and ResultCache(args.shared_cache, "cell")

@@ -2,11 +2,10 @@
 
 import argparse
 import json
-from itertools import product
 from pathlib import Path
 
 from refusal_stability import command, engine, files, nodes, shared_judging
-from refusal_stability.cells import cell_name
+from refusal_stability.cells import cell_files
 from refusal_stability.contracts import Prompts, Verdicts
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
@@ -39,11 +38,10 @@ def main() -> None:
     if nodes.number(judge) > 0:
         engine.lend_node(judge)
         return
-    cells = list(product(args.temperatures, args.seeds))
     shared_judging.judge_missing(
         judge,
         {
-            model: [args.responses / model / f"{cell_name(*cell)}.parquet" for cell in cells]
+            model: cell_files(args.responses / model, args.temperatures, args.seeds)
             for model in args.models
         },
         files.read_parquet(args.prompts, Prompts),

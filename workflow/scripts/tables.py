@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from refusal_stability import command, files
+from refusal_stability.cells import cell_files
 from refusal_stability.contracts import PromptInfo, Responses, Stability, Verdicts
 from refusal_stability.table_contracts import TABLES
 from refusal_stability.tables import Settings, make_tables
@@ -26,8 +27,10 @@ def main() -> None:
         "--verdicts", type=Path, nargs="+", required=True, help="files <judge>/<model>.parquet"
     )
     parser.add_argument(
-        "--responses", type=Path, nargs="*", default=[], help="files <model>/<cell>.parquet"
+        "--responses", type=Path, help="folder of <model>/<cell>.parquet, unless labels came alone"
     )
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[])
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     args = parser.parse_args()
     tables = make_tables(
@@ -35,7 +38,7 @@ def main() -> None:
         _verdicts(args.verdicts),
         files.read_parquet(args.prompts, PromptInfo),
         Settings(**args.settings),
-        _truncated(args.responses),
+        _truncated(args) if args.responses else (),
     )
     for name, contract in TABLES.items():
         files.write_csv(tables[name], args.output / f"{name}.csv", contract)
@@ -46,10 +49,11 @@ def _verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str, pl.DataFrame]]:
         yield path.parent.name, path.stem, files.read_parquet(path, Verdicts)
 
 
-def _truncated(paths: Iterable[Path]) -> Iterator[tuple[str, pl.DataFrame]]:
-    for path in paths:
-        replies = files.read_parquet(path, Responses)
-        yield path.parent.name, replies.filter(finish_reason="length").select("prompt_id")
+def _truncated(args: argparse.Namespace) -> Iterator[tuple[str, pl.DataFrame]]:
+    for model in dict.fromkeys(path.stem for path in args.verdicts):
+        for path in cell_files(args.responses / model, args.temperatures, args.seeds):
+            replies = files.read_parquet(path, Responses)
+            yield model, replies.filter(finish_reason="length").select("prompt_id")
 
 
 if __name__ == "__main__":

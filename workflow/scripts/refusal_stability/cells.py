@@ -1,6 +1,9 @@
 """Cells: how their numbers are written in paths, and how their seeds reach each request."""
 
 import hashlib
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
 
 
 def temperature_text(temperature: float) -> str:
@@ -12,6 +15,15 @@ def temperature_text(temperature: float) -> str:
 def cell_name(temperature: float, seed: int) -> str:
     """Return the name of a cell's files: 0.70, 42 -> "T0.7_seed42"."""
     return f"T{temperature_text(temperature)}_seed{seed}"
+
+
+def cell_files(folder: Path, temperatures: Iterable[float], seeds: Iterable[int]) -> list[Path]:
+    """Return the replies of every cell of a model, whether they are there or not.
+
+    Thousands of paths are more than a command line holds; a folder and a grid are few words.
+    """
+    grid = itertools.product(temperatures, seeds)
+    return [folder / f"{cell_name(temperature, seed)}.parquet" for temperature, seed in grid]
 
 
 def request_seed(seed: int, prompt_id: str, scope: str) -> int:
