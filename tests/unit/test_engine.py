@@ -1,8 +1,15 @@
+import os
 from pathlib import Path
 
 import pytest
 
-from refusal_stability.engine import determinism_mode, load_tokenizer, local_weights, with_one_bos
+from refusal_stability.engine import (
+    determinism_mode,
+    load_tokenizer,
+    local_weights,
+    share_compiled_code,
+    with_one_bos,
+)
 from refusal_stability.errors import InputError
 
 BOS = 1
@@ -75,3 +82,29 @@ def test_a_tokenizer_without_a_chat_template_is_one_line(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"^m: its tokenizer has no chat template\. Hint: use the"):
         load_tokenizer({"name": "m"}, tmp_path)
     assert load_tokenizer({"name": "m"}, tmp_path, chat=False).chat_template is None
+
+
+@pytest.mark.parametrize(
+    ("job", "own", "shared"),
+    [
+        pytest.param(None, None, False, id="jobs of one machine share the user's home"),
+        pytest.param("7", None, True, id="nodes of a cluster may not"),
+        pytest.param("7", "/scratch/vllm", False, id="the user's own folder is left"),
+    ],
+)
+def test_where_compiled_code_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, job: str | None, own: str | None, shared: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("SLURM_JOB_ID", job), ("VLLM_CACHE_ROOT", own)):
+        # Set before it is deleted, so that it is as before after the test.
+        monkeypatch.setenv(name, value or "")
+        if value is None:
+            monkeypatch.delenv(name)
+    share_compiled_code()
+    folder = os.environ.get("VLLM_CACHE_ROOT")
+    if shared:
+        # A folder for each kind of processor.
+        assert Path(folder).parent == tmp_path / "results/cache/vllm"
+    else:
+        assert folder == own

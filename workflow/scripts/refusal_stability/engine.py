@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import LLM, RequestOutput, SamplingParams
 
+# Where vLLM keeps compiled code in jobs of Slurm: beside the results, which all nodes see.
+COMPILED = Path("results/cache/vllm")
 # Seconds between two progress lines in a log.
 PROGRESS_SECONDS = 10.0
 # Settings of the engine that decide no result: what is told otherwise, memory, and addresses.
@@ -50,6 +52,19 @@ def prepare_imports() -> None:
     # On a CPU, engines that pin their threads to the same cores slow each other down fivefold.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    share_compiled_code()
+
+
+def share_compiled_code() -> None:
+    """Let all nodes of a cluster compile a model once; vLLM looks whether code fits its model.
+
+    On one machine, all jobs share vLLM's own folder in the user's home, which a node may not see.
+    """
+    if "SLURM_JOB_ID" not in os.environ:
+        return
+    # vLLM does not look whether code fits the processor.
+    kind = sha256_text("\n".join(_kind_of_cpu()))[:12]
+    os.environ.setdefault("VLLM_CACHE_ROOT", str(COMPILED.absolute() / kind))
 
 
 def local_weights(entry: dict[str, Any]) -> Path:
@@ -156,7 +171,7 @@ def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
         InputError: the GPUs are not there or too small, or vLLM refuses the settings, such as a
             max_model_len that the model lacks.
     """
-    settings = _engine_settings(entry, folder)
+    settings = engine_settings(entry, folder)
     nodes.wait_for_others(entry)
     from vllm import LLM
 
@@ -190,10 +205,15 @@ def lend_node(entry: dict[str, Any]) -> None:
         InputError: weights or GPUs are missing on this node, or the first node did not come.
     """
     prepare_imports()
-    nodes.lend(_engine_settings(entry, local_weights(entry)))
+    nodes.lend(engine_settings(entry, local_weights(entry)))
 
 
-def _engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what vLLM is told of a model or judge whose weights are in ``folder``.
+
+    Raises:
+        InputError: the GPUs are not there or too small.
+    """
     from vllm.platforms import current_platform
 
     gpu_checks.check_gpus(entry, folder, current_platform)
@@ -205,7 +225,8 @@ def _engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
         "model": str(folder),
         "dtype": entry["dtype"],
         "max_model_len": entry["max_model_len"],
-        "enforce_eager": entry["enforce_eager"],
+        # On a CPU, compiled code starts a minute later and is no faster.
+        "enforce_eager": entry["enforce_eager"] or current_platform.is_cpu(),
         "kv_cache_memory_bytes": int(kv_cache_gib * 2**30) if kv_cache_gib else None,
         "trust_remote_code": False,
         **whole_prompts,
@@ -355,7 +376,7 @@ def deciding_facts(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     import vllm
     from vllm.platforms import current_platform
 
-    settings = _engine_settings(entry, folder)
+    settings = engine_settings(entry, folder)
     facts = {
         "engine": "vllm",
         "engine_version": vllm.__version__,
