@@ -13,6 +13,10 @@ GENERATION_RESOURCES = {
     "mpi": resource_by_model(lambda model: over_nodes(model, "srun")),
     "launcher": launcher(MODELS, "model"),
 }
+# What no model has is not worked out for each of its cells.
+GENERATION_RESOURCES = {
+    name: value for name, value in GENERATION_RESOURCES.items() if value is not None
+}
 
 
 rule generate:
