@@ -312,6 +312,8 @@ def amounts(outputs: "Iterable[RequestOutput]", seconds: float) -> dict[str, Any
     outputs = list(outputs)
     return {
         "input_tokens": sum(len(output.prompt_token_ids) for output in outputs),
+        # Of these, what the engine had read before: a rubric stands before every text.
+        "cached_tokens": sum(output.num_cached_tokens or 0 for output in outputs),
         "output_tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
         "engine_seconds": round(seconds, 3),
     }
