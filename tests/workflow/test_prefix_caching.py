@@ -14,11 +14,11 @@ def test_the_rubric_is_read_once(finished_copy: Workspace) -> None:
     judge = manifest["judge"] | {"max_model_len": 512, "rubric": "long.txt"}
     rubric = (finished_copy.folder / manifest["judge"]["rubric"]).read_text(encoding="utf-8")
     (finished_copy.folder / "long.txt").write_text(rubric * 5, encoding="utf-8")
-    cells = sorted((finished_copy.run / "responses/tiny-llama").glob("T*.parquet"))
     result = finished_copy.call(
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", str(finished_copy.run / "prompts.parquet")),
-        *("--responses", *map(str, cells), "--cache", "cache.jsonl"),
+        *("--responses", str(finished_copy.run / "responses/tiny-llama"), "--cache", "cache.jsonl"),
+        *("--temperatures", "0", "1", "--seeds", "1", "2"),
         *("--output", "verdicts.parquet", "--manifest", "verdicts.json"),
     )
     assert result.returncode == 0, result.stderr
