@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo plan replicate test clean
+.PHONY: help setup demo plan experiments replicate test clean
 
 PYTHON := python3.11
 VENV := .venv
@@ -21,7 +21,7 @@ OWN_LABELS = $(if $(LABELS),'labels=[$(foreach file,$(LABELS),"$(file)"$(comma))
 OWN_FILES = $(if $(LABELS)$(INFO),--config $(OWN_LABELS) 'prompt_info=$(INFO)')
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 
 setup: $(VENV)/.installed ## make .venv and install the pinned requirements
 
@@ -33,6 +33,10 @@ demo: setup ## set up, run the demo and write its report
 
 plan: setup ## jobs, calls, tokens, GPU-hours and money of CONFIG=config/my.yaml, before they are spent
 	@$(BIN)/snakemake --configfile $(CONFIG) --cores 1 --quiet all -- plan
+
+experiments: ## list the experiments, targets that any configuration has
+	@sed -nE 's/^\| `(\w+)` \| ([^|]+) \|.*/\1\t\2/p' docs/experiments.md | expand -t 17
+	@echo "As in: snakemake --configfile $(CONFIG) --cores 2 compare. See docs/experiments.md"
 
 replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=prompts.csv
 	$(if $(LABELS),,@$(BIN)/python workflow/scripts/fetch_published.py > /dev/null)

@@ -40,6 +40,7 @@ else:
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/experiments.smk"
 include: "workflow/rules/plan.smk"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from refusal_stability.config import resolved
-from refusal_stability.table_contracts import COST, REPLICATION, TABLES
+from refusal_stability.table_contracts import COST, EXPERIMENT_TABLES, REPLICATION, TABLES
 from workspace import REPOSITORY, Workspace
 
 SCHEMA = yaml.safe_load(
@@ -85,11 +85,33 @@ def test_every_column_of_every_table_is_documented() -> None:
     sections = re.split(r"^## ", text, flags=re.MULTILINE)
     shared_section = next(part for part in sections if part.startswith("Columns of"))
     shared = set(re.findall(r"^\| `([^`]+)`", shared_section, flags=re.MULTILINE))
-    for name, contract in {**TABLES, "replication": REPLICATION, "cost": COST}.items():
-        section = next(part for part in sections if part.startswith(f"`tables/{name}.csv`"))
+    files = {
+        f"tables/{name}": contract
+        for name, contract in {**TABLES, "replication": REPLICATION, "cost": COST}.items()
+    } | {f"experiments/{name}": contract for name, contract in EXPERIMENT_TABLES.items()}
+    for file, contract in files.items():
+        folder, _, name = file.partition("/")
+        section = next(part for part in sections if part.startswith(f"`{file}.csv`"))
         own = set(re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE))
         columns = {re.sub(r"_(low|high)$", "", column) for column in contract.column_names()}
-        assert columns == own | (shared if name in shared_section.splitlines()[0] else set())
+        as_models = folder == "tables" and name in shared_section.splitlines()[0]
+        assert columns == own | (shared if as_models else set()), file
+
+
+def experiments() -> list[str]:
+    """The rules that are experiments."""
+    text = (REPOSITORY / "workflow/rules/experiments.smk").read_text(encoding="utf-8")
+    return re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)
+
+
+def test_every_experiment_is_listed_with_its_question_its_cost_and_how_to_read_it() -> None:
+    text = (REPOSITORY / "docs/experiments.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, flags=re.MULTILINE)
+    assert [name for name, _, _ in listed] == experiments()
+    assert re.findall(r"^## `(\w+)`$", text, flags=re.MULTILINE) == experiments()
+    # By `make help`.
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert "docs/experiments.md" in makefile
 
 
 def pinned(path: Path) -> dict[str, str]:
@@ -126,6 +148,7 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "judge_models": "judge",
         "take_cell": "plan",
         "take_verdicts": "plan",
+        **dict.fromkeys(experiments(), "experiments"),
     }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
         text = path.read_text(encoding="utf-8")
@@ -164,10 +187,11 @@ def test_every_environment_holds_what_its_script_imports() -> None:
         "generate_without_gpu": "generate",
         "judge_without_gpu": "judge",
         "statistics": "tables",
+        "experiments": "compare",
     }
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 14
+    assert len(environments) == 15
     for path in environments:
         script = REPOSITORY / f"workflow/scripts/{scripts.get(path.stem, path.stem)}.py"
         wanted = {packages.get(name, name) for name in third_party_imports(script)}

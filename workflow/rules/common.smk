@@ -22,6 +22,7 @@ sys.path.insert(0, "workflow/scripts")
 
 from refusal_stability import (
     command,
+    experiment_settings,
     hub_weights,
     human_labels,
     model_settings,
@@ -66,6 +67,12 @@ try:
             config.get("model_aliases", {}),
             config.get("judge_aliases", {}),
         )
+    # A model stands once, however many judged it.
+    experiment_settings.check(
+        config,
+        [model["name"] for model in config.get("models", [])]
+        or list(dict.fromkeys(model for _, model in LABEL_PAIRS)),
+    )
 except RefusalStabilityError as error:
     # One line: a raised error would show the reader this file instead of his own.
     sys.exit(f"error: {error}")
@@ -273,3 +280,50 @@ def resource_by_model(value):
 def package(*modules):
     """The modules behind a cheap rule, as inputs: it reruns when one of them is edited."""
     return [f"workflow/scripts/refusal_stability/{module}.py" for module in modules]
+
+
+# Experiments: targets of their own, of models and of labels alike.
+EXPERIMENTS = f"{RUN}/experiments"
+# (run, model) of both sides.
+COMPARED = experiment_settings.compared(config, list(MODELS))
+
+
+def experiment_package(*modules):
+    """The modules behind an experiment, as inputs."""
+    return package(
+        *modules,
+        "experiments",
+        "experiment_figures",
+        "figure_parts",
+        "grid",
+        "stability",
+        "resampling",
+        "table_contracts",
+        "contracts",
+        "labels",
+        "files",
+    )
+
+
+def experiment_figure(name):
+    """An experiment's figure, whose caption in the report is the one on the terminal."""
+    return report(
+        f"{EXPERIMENTS}/{name}.svg",
+        caption="../report/experiment.rst",
+        category="Experiments",
+        labels={"experiment": name.replace("_", " ")},
+    )
+
+
+def compared_verdicts(side):
+    """The verdicts on one of two models that are compared; of another run, those it has."""
+
+    def files(wildcards):
+        if side >= len(COMPARED):
+            return []
+        run, model = COMPARED[side]
+        if run == config["run"]:
+            return verdicts(pair for pair in PAIRS if pair[1] == model)
+        return experiment_settings.verdicts_of(run, model)
+
+    return files

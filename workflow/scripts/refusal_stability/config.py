@@ -106,6 +106,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
         case "dependentRequired":
             key = next(key for key in limit if key in value)
             return f"{key}: there are no labels for it to describe. Hint: give labels, or remove it"
+        case "minItems" | "maxItems" if value:
+            return f"{prefix}{len(value)} entries are too many or too few. Hint: give {limit}"
         case "minItems":
             return f"{prefix}the list is empty. Hint: give at least one entry"
         case "uniqueItems":

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from refusal_stability.grid import ALL_MODELS
 
 # Okabe and Ito's palette: told apart by colour-blind readers; markers tell them apart in grey.
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 200,
@@ -72,12 +72,12 @@ class Data:
 
     def colour(self, model: str) -> str:
         """A model's colour in every figure."""
-        return _COLOURS[self.models.index(model) % len(_COLOURS)]
+        return COLOURS[self.models.index(model) % len(COLOURS)]
 
     def marker(self, model: str) -> str:
         """A model's marker in every figure; no two of 49 models share marker and colour."""
         number = self.models.index(model)
-        return _MARKERS[(number + number // len(_COLOURS)) % len(_MARKERS)]
+        return MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
 
 
 def one_label(table: pl.DataFrame) -> bool:

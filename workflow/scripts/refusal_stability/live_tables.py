@@ -64,6 +64,11 @@ class LiveTables:
         single = [row for row in rows if row["model"] != _ALL]
         return rows if len({row["model"] for row in single}) > 1 else single
 
+    @staticmethod
+    def text(path: str) -> str:
+        """Return what an experiment's caption says."""
+        return Path(path).read_text(encoding="utf-8")
+
     def seeds(self) -> int:
         """Return the number of seeds of each model and temperature."""
         # Without a second seed, that table is empty.

@@ -241,6 +241,40 @@ COST = _table(
     currency=dy.String(nullable=True),
 )
 
+# Of experiments, targets of their own (docs/experiments.md): by the name of the file.
+EXPERIMENT_TABLES = {
+    "compare": _table(
+        judge=_name(),
+        model_a=_name(),
+        model_b=_name(),
+        category=_name(),
+        measure=_choice(
+            "mean_ssi", "flip_rate", "hard_flip_rate", "refusal_rate", "pair_disagreement"
+        ),
+        **_counts("n", "n_invalid"),
+        value_a=_share(),
+        value_b=_share(),
+        **_estimates(_signed, "difference"),
+        p=_share(),
+        p_holm=_share(),
+    ),
+    "compare_prompts": _table(
+        judge=_name(),
+        model_a=_name(),
+        model_b=_name(),
+        prompt_id=_name(),
+        category=dy.String(),
+        **_counts("n_a", "n_b", "n_invalid"),
+        **dict.fromkeys(
+            (f"{name}_{end}" for end in "ab" for name in ("refuse", "partial", "comply", "ssi")),
+            dy.Float64(min=0, max=1),
+        ),
+        change=dy.Float64(min=0, max=1),
+    ),
+}
+
 # Messages say which contract is broken.
-for _table_name, _contract in (TABLES | {"replication": REPLICATION, "cost": COST}).items():
+for _table_name, _contract in (
+    TABLES | {"replication": REPLICATION, "cost": COST} | EXPERIMENT_TABLES
+).items():
     _contract.__name__ = _table_name

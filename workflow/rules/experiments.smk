@@ -1,0 +1,44 @@
+# Takes: verdicts and prompts of a run. Makes: an experiment's table, figure and caption, each a
+# target of its own that nothing else asks for (docs/experiments.md).
+
+
+# Local: seconds each, and their captions are for the terminal.
+localrules:
+    compare,
+
+
+rule compare:
+    """Compare two models, or two runs, on the same prompts."""
+    input:
+        script="workflow/scripts/compare.py",
+        package=experiment_package(
+            "compare", "summaries", "tests_of_difference", "tables", "live_tables"
+        ),
+        prompts=PROMPTS,
+        verdicts_a=compared_verdicts(0),
+        verdicts_b=compared_verdicts(1),
+    output:
+        table=f"{EXPERIMENTS}/compare.csv",
+        prompts=f"{EXPERIMENTS}/compare_prompts.csv",
+        figure=experiment_figure("compare"),
+        image=f"{EXPERIMENTS}/compare.png",
+        caption=f"{EXPERIMENTS}/compare.txt",
+    log:
+        f"{RUN}/logs/experiments/compare.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        # Of one name in two runs, the run tells which.
+        names=[
+            model if COMPARED[0][0] == COMPARED[-1][0] else f"{run}/{model}"
+            for run, model in COMPARED
+        ],
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Comparing two models"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --prompts {input.prompts:q}"
+        " --names {params.names:q} --verdicts-a {input.verdicts_a:q}"
+        " --verdicts-b {input.verdicts_b:q} --output {params.folder:q} > {log:q} 2>&1"
+        " && cat {output.caption:q}"
