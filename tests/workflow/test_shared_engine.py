@@ -115,7 +115,8 @@ def test_a_new_seed_makes_its_own_cells_only(shared_copy: Workspace) -> None:
     plan = shared_copy.planned()
     assert {rule: plan[rule] for rule in ("generate_model", "take_cell")} == {
         "generate_model": 2,
-        "take_cell": 4,
+        # Those that were finished, too: a link each.
+        "take_cell": 12,
     }
     before = files_of(shared_copy, "responses/tiny-llama/T*")
     run(shared_copy, "--until", "take_cell")
@@ -133,7 +134,7 @@ def test_a_new_model_leaves_the_others_alone(shared_copy: Workspace) -> None:
     plan = shared_copy.planned()
     assert plan["generate_model"] == 1
     assert plan["take_cell"] == 4
-    assert (plan["judge_models"], plan["take_verdicts"]) == (2, 2)
+    assert (plan["judge_models"], plan["take_verdicts"]) == (2, 6)
     before = files_of(shared_copy, "verdicts/*/tiny*")
     run(shared_copy, "--until", "take_verdicts")
     assert "2 of 3 models are finished" in log(shared_copy, "judge_models/judge-good")
@@ -204,13 +205,54 @@ def test_a_deleted_cell_is_taken_again(shared_copy: Workspace) -> None:
     assert cell.read_bytes() == content
 
 
+def test_a_cell_is_made_again_where_the_engines_folder_was_cleared(shared_copy: Workspace) -> None:
+    shutil.rmtree(shared_copy.run / "shared")
+    cell = shared_copy.run / "responses/tiny-llama/T1_seed1.parquet"
+    cell.unlink()
+    plan = shared_copy.planned("--", str(cell.relative_to(shared_copy.folder)))
+    assert plan == {"generate_model": 1, "take_cell": 1}
+
+
+# What comes before a rule's own reason to run must not hide it: each of these is for the job of the
+# engine and for those that take what it made.
+JUDGED_AGAIN = {"judge_models": 2, "take_verdicts": 4}
+AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1}
+ONE_MODEL = {"generate_model": 1, "take_cell": 4, **JUDGED_AGAIN, **AGGREGATES}
+
+
+def test_what_reruns_an_engine_has_its_work_taken_again(shared_copy: Workspace) -> None:
+    config = shared_copy.read_config()
+    for model in ({"top_k": 5}, {"system_prompt": "Be kind."}):
+        changed = [config["models"][0] | model, *config["models"][1:]]
+        shared_copy.write_config(config | {"models": changed})
+        assert shared_copy.planned() == ONE_MODEL
+    judges = [config["judges"][0] | {"max_model_len": 250}, *config["judges"][1:]]
+    shared_copy.write_config(config | {"judges": judges})
+    assert shared_copy.planned() == {
+        "judge_models": 1,
+        "take_verdicts": 2,
+        **AGGREGATES,
+        "stability": 1,
+    }
+    shared_copy.write_config(config)
+    rubric = shared_copy.folder / "resources/rubrics/demo.txt"
+    text = rubric.read_text(encoding="utf-8")
+    rubric.write_text(text.replace("REFUSE", "Refuse", 1), encoding="utf-8")
+    assert shared_copy.planned() == JUDGED_AGAIN | AGGREGATES
+    rubric.write_text(text, encoding="utf-8")
+    weights = shared_copy.run / "demo_models/tiny-llama/generation_config.json"
+    weights.write_text(weights.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert shared_copy.planned() == ONE_MODEL
+
+
 def test_other_sampling_makes_all_cells_again(shared_copy: Workspace) -> None:
     config = shared_copy.read_config()
     config["models"][0]["top_k"] = 5
     shared_copy.write_config(config)
-    cell = "results/reduced/responses/tiny-llama/T1_seed1.parquet"
-    run(shared_copy, "--", cell)
+    run(shared_copy, "--until", "take_cell")
     assert "0 of 4 cells are finished" in log(shared_copy, "generate_model/tiny-llama")
+    for cell in CELLS:
+        assert manifest(shared_copy, f"responses/tiny-llama/{cell}.json")["model"]["top_k"] == 5
 
 
 def test_a_prompt_that_is_too_long_is_one_line(shared_copy: Workspace) -> None:

@@ -5,12 +5,15 @@
 # again finds it. The cell stays the unit: its own job links its files to their place, if it is to be
 # made at all. Snakemake's services and groups would not do: when one of a group's jobs fails, it
 # removes the files of all of them.
+#
+# A run of the engine's job has all its cells taken again, which is a link each. To spare the finished
+# ones by ancient() is a trap: Snakemake does not look whether the settings of a job have changed when
+# a job before it is to run, and ancient() then says that nothing came of that one.
 SHARED_RESPONSES = f"{RUN}/shared/responses/{{model}}"
 SHARED_VERDICTS = f"{RUN}/shared/verdicts/{{judge}}"
-# A file a cell says that it is finished there. It is ancient where it is used: so the engine's job,
-# which makes all of these anew, does not mean that finished cells are to be taken again.
-GENERATED = f"{RUN}/responses/{{model}}/.T{{temperature}}_seed{{seed}}.generated"
-JUDGED = f"{RUN}/verdicts/{{judge}}/.{{model}}.judged"
+# A file a cell says that it is finished there; it goes where the folder goes.
+GENERATED = f"{SHARED_RESPONSES}/T{{temperature}}_seed{{seed}}.generated"
+JUDGED = f"{SHARED_VERDICTS}/{{model}}.judged"
 
 
 localrules:
@@ -71,7 +74,7 @@ rule take_cell:
             )
         ),
         prompts=PROMPTS,
-        generated=ancient(GENERATED),
+        generated=GENERATED,
     output:
         responses=f"{CELL}.parquet",
         manifest=f"{CELL}.json",
@@ -146,7 +149,7 @@ rule take_verdicts:
         ),
         weights=lambda wildcards: weights_files(JUDGES[wildcards.judge]),
         fetched=lambda wildcards: fetched(JUDGES[wildcards.judge]),
-        judged=ancient(JUDGED),
+        judged=JUDGED,
     output:
         verdicts=f"{VERDICTS}.parquet",
         manifest=f"{VERDICTS}.json",
