@@ -21,8 +21,9 @@ def facts(**changed: object) -> dict:
 
 
 def test_settings_that_decide_results_are_facts_and_others_are_none() -> None:
-    assert facts(name="another", kv_cache_gib=2) == facts()
-    for changed in ({"dtype": "auto"}, {"max_model_len": 512}, {"enforce_eager": False}):
+    # On a CPU nothing is compiled, whatever is asked.
+    assert facts(name="another", kv_cache_gib=2, enforce_eager=False) == facts()
+    for changed in ({"dtype": "auto"}, {"max_model_len": 512}):
         assert facts(**changed) != facts()
 
 
