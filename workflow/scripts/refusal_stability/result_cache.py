@@ -1,5 +1,6 @@
 """The cache that runs share, as jobs of generation and judging use it."""
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class ResultCache:
             sharing: what an engine of these jobs serves: a "cell" or a "model".
         """
         self._folder, self._sharing = folder, sharing
+        self._known: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def replies(
         self,
@@ -73,9 +75,12 @@ class ResultCache:
     def _facts(
         self, entry: dict[str, Any], weights: Path, tokenizer: "PreTrainedTokenizerBase"
     ) -> tuple[dict[str, Any], str | None, dict[str, Any], str]:
-        return (
-            engine.deciding_facts(entry, weights),
-            engine.template_sha256(tokenizer),
-            weights_identity(entry, weights, self._folder / "checksums"),
-            self._sharing,
-        )
+        # Once: an engine that has started since has set variables, which would make another key.
+        settings = json.dumps(entry, sort_keys=True)
+        if settings not in self._known:
+            self._known[settings] = (
+                engine.deciding_facts(entry, weights),
+                weights_identity(entry, weights, self._folder / "checksums"),
+            )
+        facts, identity = self._known[settings]
+        return facts, engine.template_sha256(tokenizer), identity, self._sharing
