@@ -112,6 +112,21 @@ def test_a_node_that_does_not_come_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(nodes, "PATIENCE", 0.1)
     with pytest.raises(InputError, match=r"^large: 1 of 2 nodes did not come to 127\.0\.0\.1 "):
         nodes.wait_for_others(LARGE)
+
+
+@pytest.mark.usefixtures("step")
+def test_a_first_node_may_take_longer_than_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It may have all weights to read before it meets them.
+    monkeypatch.setattr(nodes, "PATIENCE", 0)
+    thread = threading.Thread(target=nodes.lend, args=({"no": "engine"},))
+    thread.start()
+    thread.join(timeout=0.2)
+    assert thread.is_alive()
+    monkeypatch.setattr(nodes, "PATIENCE", 10)
+    nodes.dismiss_others(LARGE)
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    monkeypatch.setattr(nodes, "PATIENCE_WITH_FIRST", 0.1)
     with pytest.raises(InputError, match=r"^no first node at 127\.0\.0\.1:\d+ within 0\.1 s"):
         nodes._join()
 

@@ -14,6 +14,9 @@ from refusal_stability.errors import InputError
 
 # Seconds to wait for the other nodes: Python's start from a slow file system, on all of them.
 PATIENCE = 600
+# Seconds to wait for the first node, which reads a folder's weights for their checksum before it
+# meets the others. If it dies, srun ends them.
+PATIENCE_WITH_FIRST = 6 * 3600
 # Two ports a job, below those that systems hand out by themselves (from 32768 on).
 _FIRST_PORT, _JOBS = 20000, 6000
 # What the first node sends when it is about to start its engine.
@@ -149,7 +152,7 @@ def lend(settings: dict[str, Any]) -> None:
 
 def _join() -> socket.socket:
     address, port = _meeting_point()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + PATIENCE_WITH_FIRST
     while True:
         try:
             line = socket.create_connection((address, port + 1), timeout=5)
@@ -158,8 +161,8 @@ def _join() -> socket.socket:
         except OSError as error:
             if time.monotonic() > end:
                 raise InputError(
-                    f"no first node at {address}:{port + 1} within {PATIENCE} s. Hint: look at its "
-                    "lines in this log"
+                    f"no first node at {address}:{port + 1} within {PATIENCE_WITH_FIRST} s. Hint: "
+                    "look at its lines in this log"
                 ) from error
             time.sleep(1)
 
