@@ -130,6 +130,19 @@ def test_nothing_has_run_yet() -> None:
     assert judge.money is None
 
 
+def test_a_shared_engine_starts_once_for_all_cells() -> None:
+    # Two cells of 10 prompts by one engine: its start of 60 s is in the first one's share.
+    for name, seconds in (("T0_seed9", 70), ("T1_seed9", 10)):
+        shared = {"sharing": "model", "job_started": 5.25, "job_seconds": seconds}
+        cell("pilot", f"llama/{name}", engine_seconds=10, **shared)
+    generate, _ = works(settings(sharing="model"))
+    # 4 cells of 3 prompts, each a second: one start and 12 s.
+    assert generate.hours == measured((60 + 12) / 3600)
+    # An engine a cell is another thing, of which nothing is known.
+    generate, _ = works(settings(sharing="cell"))
+    assert generate.hours == UNKNOWN
+
+
 def test_rates_of_an_earlier_run_with_other_prompts_and_another_name() -> None:
     # Two cells of 10 prompts: 300 and 500 tokens read, 200 and 600 written; 60 and 80 seconds, of
     # which the engine answered in 10 and 30.

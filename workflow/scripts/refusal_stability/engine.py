@@ -271,6 +271,8 @@ def stream(
                 numbers[str(number)] = number
             if not numbers:
                 break
+            if not core.has_unfinished_requests():
+                raise RuntimeError(f"vLLM ended {len(numbers)} request(s) without a reply")
             for output in core.step():
                 if output.finished:
                     progress.update()

@@ -53,6 +53,8 @@ class Job:
     # Calls that were made in these seconds: a judge behind an API pays for none twice.
     timed_calls: int
     modified: float
+    # What tells the job of a shared engine from others that made cells of the same model.
+    engine_job: float | None = None
 
     @property
     def gpu_hours(self) -> float | None:
@@ -158,6 +160,7 @@ def _job(
         engine_seconds=manifest.get("engine_seconds"),
         timed_calls=asked,
         modified=path.stat().st_mtime,
+        engine_job=manifest.get("job_started"),
     )
 
 

@@ -126,6 +126,7 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
                 model["max_tokens"],
                 model,
                 settings,
+                starts=min(jobs, 1) if sharing == "model" and "weights" in model else jobs,
             )
         )
     shares = {
@@ -153,6 +154,7 @@ def make_plan(settings: dict[str, Any], pending: set[str]) -> Plan:
                     _answer_tokens(judge),
                     judge,
                     settings,
+                    starts=jobs,
                 )
             )
     return Plan(prompts, prompts_from, works, shares)
@@ -180,6 +182,7 @@ def _work(
     output_limit: int,
     entry: dict[str, Any],
     settings: dict[str, Any],
+    starts: int,
 ) -> Work:
     """One row: by what was measured, else by what a call may take at most."""
     if entry.get("kind") in WITHOUT_TOKENS:
@@ -194,7 +197,7 @@ def _work(
             calls * (limit if measured.grade is Grade.UNKNOWN else measured)
             for measured, limit in zip((rate.input_tokens, rate.output_tokens), limits, strict=True)
         ]
-    hours = rate.hours(jobs[0], calls)
+    hours = rate.hours(starts, calls)
     gpu_hours = hours * Amount(gpus_of(entry))
     return Work(
         *names,

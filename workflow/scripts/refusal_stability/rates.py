@@ -17,13 +17,13 @@ class Rate:
     # Tokens of a call that is paid for.
     input_tokens: Amount
     output_tokens: Amount
-    # Seconds of a job beside its calls, and of a call.
+    # Seconds of a job beside its calls, or of a shared engine's, and of a call.
     start_seconds: Amount
     call_seconds: Amount
 
-    def hours(self, jobs: int, calls: Amount) -> Amount:
-        """Return the hours of so many jobs with so many calls in all."""
-        seconds = Amount(jobs) * self.start_seconds + calls * self.call_seconds
+    def hours(self, starts: int, calls: Amount) -> Amount:
+        """Return the hours of so many starts of an engine with so many calls in all."""
+        seconds = Amount(starts) * self.start_seconds + calls * self.call_seconds
         return seconds * Amount(1 / 3600)
 
 
@@ -43,7 +43,8 @@ def rate_of(jobs: Iterable[Job]) -> Rate:
     timed = [job for job in jobs if job.seconds is not None and job.timed_calls]
     split = [job for job in timed if job.engine_seconds is not None]
     if split:
-        start = sum(job.seconds - job.engine_seconds for job in split) / len(split)
+        starts = {job.engine_job or number for number, job in enumerate(split)}
+        start = sum(job.seconds - job.engine_seconds for job in split) / len(starts)
         each = _mean((job.engine_seconds, job.timed_calls) for job in split)
     else:
         start, each = 0.0, _mean((job.seconds, job.timed_calls) for job in timed)

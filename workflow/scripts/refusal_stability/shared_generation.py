@@ -56,5 +56,6 @@ def generate_missing(
     to_make = [cell for cell in cells if cell_name(*cell) in missing]
     for cell, responses, manifest in generate_cells(model, to_make, prompts, "model", cache):
         name = cell_name(*cell)
-        work.keep(name, keys[name], responses, manifest | {"job_seconds": seconds.lap()})
+        manifest |= {"job_started": round(seconds.started, 3), "job_seconds": seconds.lap()}
+        work.keep(name, keys[name], responses, manifest)
         print(f"Finished: {name}", file=sys.stderr)

@@ -66,7 +66,7 @@ class JobSeconds:
 
     def __init__(self) -> None:
         """Begin with the process: the first piece of work has the start of the engine."""
-        self._since = psutil.Process().create_time()
+        self.started = self._since = psutil.Process().create_time()
 
     def lap(self) -> float:
         """Return the seconds since the last call."""
