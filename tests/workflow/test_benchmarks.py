@@ -26,3 +26,13 @@ def test_growth_is_measured_and_nothing_is_written_for_a_few_steps(workspace: Wo
     for name in ("growth.csv", "growth.svg"):
         committed = (REPOSITORY / "docs" / name).read_bytes()
         assert (workspace.folder / "docs" / name).read_bytes() == committed
+
+
+def test_planned_studies_are_simulated_and_their_coverage_is_printed(workspace: Workspace) -> None:
+    printed = benchmark(workspace, "plan_seeds_coverage", "--pilots", "2", "--studies", "4")
+    shares = re.findall(r"^\w+ +\d+ +\d+  0\.0\d+ +([\d.]+) +([\d.]+) +([\d.]+)$", printed, re.M)
+    assert len(shares) == 8
+    # Of eight simulated intervals each, and as many studies with and without a difference.
+    coverage, power, alarms = (sum(map(float, of)) / 8 for of in zip(*shares, strict=True))
+    assert coverage > 0.8
+    assert power > 0.5 > 0.3 > alarms

@@ -11,7 +11,10 @@ from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from workspace import Workspace, copy_repository
 
 # Each experiment, and whether something is sure to be found in labels like those below.
-EXPERIMENTS = {"compare": "llama and qwen differ in"}
+EXPERIMENTS = {
+    "compare": "llama and qwen differ in",
+    "plan_seeds": "a difference of 0.05 between llama and qwen with 80% power",
+}
 # Of each experiment, its other tables.
 MORE_TABLES = {"compare": ["compare_prompts"]}
 
@@ -93,5 +96,13 @@ def test_on_the_demo_all_run(finished: Workspace) -> None:
     assert result.returncode == 0, result.stderr
     for name in EXPERIMENTS:
         check(finished, name, result.stdout)
+    # The jobs of the run were timed.
+    plans = files.read_csv(
+        finished.run / "experiments/plan_seeds.csv", EXPERIMENT_TABLES["plan_seeds"]
+    )
+    known = plans.filter(plans["prompts_needed"].is_not_null())
+    assert known.height
+    assert known["hours"].min() > 0
+    assert known["gpu_hours"].to_list() == [0] * known.height
     # Nothing of the run itself is made again, and no experiment is part of it.
     assert finished.planned() == {}

@@ -286,6 +286,10 @@ def package(*modules):
 EXPERIMENTS = f"{RUN}/experiments"
 # (run, model) of both sides.
 COMPARED = experiment_settings.compared(config, list(MODELS))
+# Two models of this run.
+PAIR_OF_RUN = [
+    model for run, model in COMPARED if COMPARED[0][0] == COMPARED[-1][0]
+] or list(MODELS)[:2]
 
 
 def experiment_package(*modules):

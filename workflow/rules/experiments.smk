@@ -5,6 +5,7 @@
 # Local: seconds each, and their captions are for the terminal.
 localrules:
     compare,
+    plan_seeds,
 
 
 rule compare:
@@ -41,4 +42,37 @@ rule compare:
         "python {input.script} --statistics {params.statistics:q} --prompts {input.prompts:q}"
         " --names {params.names:q} --verdicts-a {input.verdicts_a:q}"
         " --verdicts-b {input.verdicts_b:q} --output {params.folder:q} > {log:q} 2>&1"
+        " && cat {output.caption:q}"
+
+
+rule plan_seeds:
+    """Say how many prompts and seeds a wanted precision takes, and what they cost."""
+    input:
+        script="workflow/scripts/plan_seeds.py",
+        package=experiment_package(
+            "plan_seeds", "design_hours", "measured", "rates", "amounts", "tables"
+        ),
+        prompts=PROMPTS,
+        verdicts=ALL_VERDICTS,
+    output:
+        table=f"{EXPERIMENTS}/plan_seeds.csv",
+        figure=experiment_figure("plan_seeds"),
+        image=f"{EXPERIMENTS}/plan_seeds.png",
+        caption=f"{EXPERIMENTS}/plan_seeds.txt",
+    log:
+        f"{RUN}/logs/experiments/plan_seeds.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        wanted=json.dumps(config["experiments"]["plan_seeds"], sort_keys=True),
+        pair=PAIR_OF_RUN,
+        run=lambda wildcards, output: Path(output.table).parents[1],
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Planning prompts and seeds"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --wanted {params.wanted:q}"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q} --pair {params.pair:q}"
+        " --run {params.run:q} --output {params.folder:q} > {log:q} 2>&1"
         " && cat {output.caption:q}"

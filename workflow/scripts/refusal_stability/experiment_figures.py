@@ -1,10 +1,14 @@
 """Figures of the experiments, drawn from their tables; nothing is computed here."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
+from refusal_stability import plan_seeds as plans
 from refusal_stability.compare import MEASURES
 from refusal_stability.figure_parts import (
     COLOURS,
@@ -15,10 +19,13 @@ from refusal_stability.figure_parts import (
     forest,
     legend,
     nothing,
+    panels,
     row_font,
     row_height,
     wrapped,
 )
+
+_OF_TWO = {"color": "black", "marker": "o"}
 
 
 def compare(table: pl.DataFrame) -> Figure:
@@ -59,6 +66,40 @@ def compare(table: pl.DataFrame) -> Figure:
         f"{table['model_a'][0]} \N{MINUS SIGN} {table['model_b'][0]}", fontsize=10, wrap=True
     )
     judges_legend(figure, judges)
+    return figure
+
+
+def plan_seeds(table: pl.DataFrame) -> Figure:
+    """Prompts that each number of seeds takes: a panel a goal and measure, a line a model."""
+    table = table.filter(pl.col("prompts_needed").is_not_null())
+    if table.is_empty():
+        return nothing("How values vary over prompts is not known, so nothing can be planned.")
+    # The others are in the table.
+    table = table.filter(judge=table["judge"][0])
+    models = table.filter(goal=plans.INTERVAL_WIDTH)["model_a"].unique(maintain_order=True)
+    goals = table["goal"].unique(maintain_order=True).to_list()
+    choices = table["seeds"].unique().sort().to_list()
+    titles = {plans.INTERVAL_WIDTH: "for the interval", plans.POWER: "for the difference"}
+    figure, every = panels(len(goals) * len(plans.MEASURES), width=2.8, height=2.6)
+    for axes, (goal, measure) in zip(every, itertools.product(goals, plans.MEASURES), strict=True):
+        rows = table.filter(goal=goal, measure=measure)
+        for (name, other), line in rows.group_by("model_a", "model_b", maintain_order=True):
+            style = look(models.to_list().index(name)) if other == "none" else _OF_TWO
+            axes.plot(line["seeds"], line["prompts_needed"], ms=5, mfc="white", **style)
+            known = line.filter(basis=plans.MEASURED)
+            axes.plot(known["seeds"], known["prompts_needed"], ms=5, linestyle="none", **style)
+        axes.set_title(f"{plans.MEASURES[measure]},\n{titles[goal]}", fontsize=10)
+        axes.set_xlabel("seeds")
+        axes.set_xscale("log")
+        axes.set_ylim(bottom=0)
+        axes.locator_params(axis="y", nbins=5, integer=True)
+        axes.set_xticks(choices, map(str, choices))
+        axes.xaxis.set_minor_locator(NullLocator())
+    every[0].set_ylabel("prompts needed")
+    handles = [Line2D([], [], label=name, **look(place)) for place, name in enumerate(models)]
+    if plans.POWER in goals:
+        handles.append(Line2D([], [], label="two models", **_OF_TWO))
+    legend(figure, handles, f"under {table['judge'][0]}; filled: measured, hollow: extrapolated")
     return figure
 
 

@@ -271,6 +271,24 @@ EXPERIMENT_TABLES = {
         ),
         change=dy.Float64(min=0, max=1),
     ),
+    "plan_seeds": _table(
+        judge=_name(),
+        goal=_choice("interval_width", "power"),
+        measure=_choice("mean_ssi", "flip_rate", "refusal_rate", "pair_disagreement"),
+        model_a=_name(),
+        # "none" where one model is measured.
+        model_b=_name(),
+        seeds=dy.Int64(primary_key=True, min=1),
+        basis=dy.Enum(["measured", "extrapolated", "unknown"]),
+        **_counts("n_prompts", "n_invalid"),
+        value=_signed(),
+        deviation=_positive(),
+        reached=_positive(),
+        **dict.fromkeys(("prompts_needed", "replies"), dy.Int64(nullable=True, min=1)),
+        hours=_positive(),
+        gpu_hours=_positive(),
+        cheapest=dy.Bool(),
+    ),
 }
 
 # Messages say which contract is broken.
