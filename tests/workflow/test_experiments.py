@@ -14,6 +14,8 @@ from workspace import Workspace, copy_repository
 EXPERIMENTS = {
     "compare": "llama and qwen differ in",
     "plan_seeds": "a difference of 0.05 between llama and qwen with 80% power",
+    # Prompts of category a are those on which llama wavers.
+    "category_probe": "Of 1 pair of categories, 1 differs in mean SSI",
 }
 # Of each experiment, its other tables.
 MORE_TABLES = {"compare": ["compare_prompts"]}

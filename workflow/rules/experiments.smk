@@ -6,6 +6,7 @@
 localrules:
     compare,
     plan_seeds,
+    category_probe,
 
 
 rule compare:
@@ -76,3 +77,37 @@ rule plan_seeds:
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q} --pair {params.pair:q}"
         " --run {params.run:q} --output {params.folder:q} > {log:q} 2>&1"
         " && cat {output.caption:q}"
+
+
+rule category_probe:
+    """Compare the stability of prompts of several categories."""
+    input:
+        script="workflow/scripts/category_probe.py",
+        package=experiment_package(
+            "category_probe",
+            "summaries",
+            "tests_of_difference",
+            "tables",
+            "live_tables",
+        ),
+        prompts=PROMPTS,
+        verdicts=ALL_VERDICTS,
+    output:
+        table=f"{EXPERIMENTS}/category_probe.csv",
+        figure=experiment_figure("category_probe"),
+        image=f"{EXPERIMENTS}/category_probe.png",
+        caption=f"{EXPERIMENTS}/category_probe.txt",
+    log:
+        f"{RUN}/logs/experiments/category_probe.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        settings=json.dumps(config["experiments"]["category_probe"], sort_keys=True),
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Comparing categories"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --settings {params.settings:q}"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

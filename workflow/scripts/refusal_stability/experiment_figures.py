@@ -24,8 +24,13 @@ from refusal_stability.figure_parts import (
     row_height,
     wrapped,
 )
+from refusal_stability.grid import ALL_MODELS
 
+# Of no single model.
 _OF_TWO = {"color": "black", "marker": "o"}
+_FILLED = f"{INTERVALS}; filled: p < {SIGNIFICANT:g} after Holm's correction"
+# The rest is in the table.
+_MAX_PAIRS = 30
 
 
 def compare(table: pl.DataFrame) -> Figure:
@@ -103,6 +108,60 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
     return figure
 
 
+def category_probe(table: pl.DataFrame) -> Figure:
+    """Differences of mean SSI between categories: a row a pair, a colour a model, one judge."""
+    table = table.filter(pl.col("difference").is_not_null())
+    if table.is_empty():
+        return nothing("Fewer than two categories have enough prompts: nothing to compare.")
+    # The others are in the table.
+    judge = table["judge"][0]
+    table = table.filter(judge=judge)
+    models = table["model"].unique(maintain_order=True).to_list()
+    if len(models) == 2:
+        # The mean over one model is that model.
+        models = models[:1]
+    pairs = (
+        table.filter(model=models[-1])
+        .sort(pl.col("difference").abs(), descending=True, maintain_order=True)
+        .select("category_a", "category_b")
+        .head(_MAX_PAIRS)
+    )
+    names = [
+        wrapped(f"{category_a} \N{MINUS SIGN} {category_b}", 4)
+        for category_a, category_b in pairs.iter_rows()
+    ]
+    height = row_height(len(names), 0.2 + 0.1 * len(models))
+    figure, axes = plt.subplots(
+        figsize=(7.0, 1.4 + height * max(2, len(names))), layout="constrained"
+    )
+    shifts = apart(len(models), 0.2, 0.8)
+    for number, model in enumerate(models):
+        rows = pairs.join(
+            table.filter(model=model), on=["category_a", "category_b"], maintain_order="left"
+        )
+        places = [place + shifts[number] for place in range(len(names))]
+        style = _OF_TWO if model == ALL_MODELS else look(number)
+        forest(axes, rows, places, ms=5, capsize=2, **style)
+    axes.set_yticks(range(len(names)), names, fontsize=row_font(height))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("difference of mean SSI")
+    largest = f", the {len(names)} largest differences" if len(names) == _MAX_PAIRS else ""
+    axes.set_title(f"under {judge}{largest}", fontsize=10)
+    handles = [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            label="mean over models" if model == ALL_MODELS else model,
+            **(_OF_TWO if model == ALL_MODELS else look(number)),
+        )
+        for number, model in enumerate(models)
+    ]
+    legend(figure, handles, _FILLED)
+    return figure
+
+
 def look(number: int) -> dict[str, str]:
     """Return colour and marker of the judge, or model, of this number."""
     return {
@@ -117,4 +176,4 @@ def judges_legend(figure: Figure, judges: list[str]) -> None:
         Line2D([], [], linestyle="none", label=judge, **look(number))
         for number, judge in enumerate(judges)
     ]
-    legend(figure, handles, f"{INTERVALS}; filled: p < {SIGNIFICANT:g} after Holm's correction")
+    legend(figure, handles, _FILLED)

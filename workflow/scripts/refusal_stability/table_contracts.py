@@ -289,6 +289,17 @@ EXPERIMENT_TABLES = {
         gpu_hours=_positive(),
         cheapest=dy.Bool(),
     ),
+    "category_probe": _table(
+        **_model(),
+        category_a=_name(),
+        category_b=_name(),
+        **_counts("n_a", "n_b", "n_invalid"),
+        ssi_a=_share(),
+        ssi_b=_share(),
+        **_estimates(_signed, "difference"),
+        p=_share(),
+        p_holm=_share(),
+    ),
 }
 
 # Messages say which contract is broken.
