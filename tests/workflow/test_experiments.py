@@ -16,6 +16,7 @@ EXPERIMENTS = {
     "plan_seeds": "a difference of 0.05 between llama and qwen with 80% power",
     # Prompts of category a are those on which llama wavers.
     "category_probe": "Of 1 pair of categories, 1 differs in mean SSI",
+    "scoring": "The order of the models by mean SSI is the same under all three",
 }
 # Of each experiment, its other tables.
 MORE_TABLES = {"compare": ["compare_prompts"]}

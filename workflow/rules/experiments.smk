@@ -7,6 +7,7 @@ localrules:
     compare,
     plan_seeds,
     category_probe,
+    scoring,
 
 
 rule compare:
@@ -109,5 +110,34 @@ rule category_probe:
         "Comparing categories"
     shell:
         "python {input.script} --statistics {params.statistics:q} --settings {params.settings:q}"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"
+
+
+rule scoring:
+    """Compare three-way with binary scoring, over thresholds."""
+    input:
+        script="workflow/scripts/scoring.py",
+        package=experiment_package(
+            "scoring", "summaries", "tests_of_difference", "tables"
+        ),
+        prompts=PROMPTS,
+        verdicts=ALL_VERDICTS,
+    output:
+        table=f"{EXPERIMENTS}/scoring.csv",
+        figure=experiment_figure("scoring"),
+        image=f"{EXPERIMENTS}/scoring.png",
+        caption=f"{EXPERIMENTS}/scoring.txt",
+    log:
+        f"{RUN}/logs/experiments/scoring.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Comparing the ways of scoring"
+    shell:
+        "python {input.script} --statistics {params.statistics:q}"
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
         " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

@@ -300,6 +300,19 @@ EXPERIMENT_TABLES = {
         p=_share(),
         p_holm=_share(),
     ),
+    "scoring": _table(
+        **_model(),
+        scoring_a=_choice(*SCORINGS),
+        scoring_b=_choice(*SCORINGS),
+        measure=_name(),
+        **_counts("n", "n_invalid"),
+        value_a=_share(),
+        value_b=_share(),
+        **_estimates(_signed, "difference"),
+        p=_share(),
+        p_holm=_share(),
+        verdict=dy.Enum(["a is more stable", "b is more stable", "not shown to differ"]),
+    ),
 }
 
 # Messages say which contract is broken.
