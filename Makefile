@@ -1,6 +1,6 @@
 # `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo plan experiments replicate test clean
+.PHONY: help setup demo plan experiments replicate test bench clean
 
 PYTHON := python3.11
 VENV := .venv
@@ -47,6 +47,9 @@ test: setup ## set up, check the code and run every test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/pytest
+
+bench: setup ## one table of ratios: engines, judging, tables, plans; a quarter of an hour on two cores
+	@$(BIN)/python tests/benchmarks/suite.py
 
 clean: ## remove the demo's results
 	rm -rf results/demo

@@ -36,3 +36,18 @@ def test_planned_studies_are_simulated_and_their_coverage_is_printed(workspace: 
     coverage, power, alarms = (sum(map(float, of)) / 8 for of in zip(*shares, strict=True))
     assert coverage > 0.8
     assert power > 0.5 > 0.3 > alarms
+
+
+def test_a_goal_that_is_missed_is_printed_as_missed(workspace: Workspace) -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests/benchmarks'); from suite import Row;"
+        " Row('slow', 30.0, 20.0, 's', 1.3).print(); Row('quick', 20.0, 20.0, 's', 1.3).print();"
+        " Row('no goal', 30.0, 20.0, 's').print()"
+    )
+    result = workspace.call(sys.executable, "-c", code)
+    assert result.returncode == 0, result.stderr
+    slow, quick, no_goal = result.stdout.splitlines()
+    # 30 / 20 = 1.5, more than 1.3
+    assert re.search(r"30\.00 +20\.00 +1\.50 +1\.30 +MISSED", slow)
+    assert re.search(r"20\.00 +20\.00 +1\.00 +1\.30 +met", quick)
+    assert re.search(r"30\.00 +20\.00 +1\.50 +s$", no_goal)
