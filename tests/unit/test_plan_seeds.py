@@ -28,8 +28,10 @@ from refusal_stability.table_contracts import EXPERIMENT_TABLES
 WANTED = {"width": 0.1, "difference": 0.1, "power": 0.8}
 
 
-def planned(labels: Letters | pl.DataFrame, pair: tuple[str, ...] = ()) -> pl.DataFrame:
-    table = plan_seeds(grid_of(labels), pair, WANTED, lambda *_: (None, None), seed=0)
+def planned(
+    labels: Letters | pl.DataFrame, pair: tuple[str, ...] = (), hours: tuple = (None, None)
+) -> pl.DataFrame:
+    table = plan_seeds(grid_of(labels), pair, WANTED, lambda *_: hours, seed=0)
     return EXPERIMENT_TABLES["plan_seeds"].validate(table, cast=True)
 
 
@@ -193,3 +195,19 @@ def test_the_caption_names_the_designs() -> None:
     assert f"mean SSI with this run's number of seeds takes {of_pair['prompts_needed']:,}" in text
     assert "difference of 0.1 between m0 and m1 with 80% power" in text
     assert "not known, as nothing like it was timed" in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        ((2.0, 4.0), "(4 GPU-hours)"),
+        ((2.0, 0.0), "(2 hours without a GPU)"),
+        ((0.05, 0.0), "(3 minutes without a GPU)"),
+        ((2.0, None), "not known"),
+        # No GPU, and nobody timed the judge.
+        ((None, 0.0), "not known"),
+    ],
+)
+def test_the_caption_says_what_a_design_costs(hours: tuple, words: str) -> None:
+    table = planned({("j", "m"): ["RRR", "RCR", "CCR", "CPC"]}, hours=hours)
+    assert words in caption(table, WANTED, run_seeds=3)

@@ -75,27 +75,26 @@ def category_probe(
     """
     resamples = Resamples(len(grid.prompt_ids), *bootstrap)
     rng = np.random.default_rng(bootstrap[1])
+    # (judges, models and all, prompts)
+    every = np.stack([with_all(grid.measure(judge, "ssi")[:, 0]) for judge in grid.judges])
+    drawn = {name: resamples.means(every[..., of], of) for name, of in chosen.items()}
     tables = []
     for a, b in itertools.combinations(chosen, 2):
         of_a, of_b = chosen[a], chosen[b]
         both = np.concatenate([of_a, of_b])
-        values, invalid = [], []
+        invalid = []
         for judge in grid.judges:
-            values.append(with_all(grid.measure(judge, "ssi")[:, 0][:, both]))
             of_models = np.nan_to_num(grid.measure(judge, "n_invalid")[:, 0][:, both]).sum(axis=-1)
             invalid.append([*of_models, of_models.sum()])
-        # (judges, models and all, prompts)
-        ssi = np.stack(values)
-        ssi_a, ssi_b = ssi[..., : len(of_a)], ssi[..., len(of_a) :]
+        ssi_a, ssi_b = every[..., of_a], every[..., of_b]
         n_a, n_b = ((~np.isnan(of)).sum(axis=-1) for of in (ssi_a, ssi_b))
-        spread = resamples.means(ssi_a, of_a) - resamples.means(ssi_b, of_b)
         mean_a, mean_b = prompt_mean(ssi_a), prompt_mean(ssi_b)
-        low, high = interval(spread, np.minimum(n_a, n_b))
+        low, high = interval(drawn[a] - drawn[b], np.minimum(n_a, n_b))
         rows = list(itertools.product(grid.judges, grid.models_and_all))
         columns = {"n_a": n_a, "n_b": n_b, "n_invalid": np.array(invalid)}
         columns |= {"ssi_a": mean_a, "ssi_b": mean_b}
         columns |= estimate("difference", mean_a - mean_b, low, high)
-        columns["p"] = permutation_p(ssi, len(of_a), rng, permutations)
+        columns["p"] = permutation_p(every[..., both], len(of_a), rng, permutations)
         tables.append(
             pl.DataFrame(rows, schema=["judge", "model"], orient="row").with_columns(
                 category_a=pl.lit(a),

@@ -246,7 +246,7 @@ def caption(table: pl.DataFrame, wanted: dict[str, float], run_seeds: int) -> st
             parts.append(f"mean SSI with this run's number of seeds takes {design}")
         if parts:
             sentences.append(f"{words}, {' and '.join(parts)}.")
-    if rows["gpu_hours"].is_null().all():
+    if rows.filter(pl.col("gpu_hours").is_not_null() & pl.col("hours").is_not_null()).is_empty():
         sentences.append("What that costs is not known, as nothing like it was timed.")
     return " ".join(sentences)
 
@@ -255,6 +255,8 @@ def _design(row: dict) -> str:
     design = f"{row['prompts_needed']:,} prompts x {row['seeds']} seed{'s' * (row['seeds'] > 1)}"
     if row["gpu_hours"]:
         return f"{design} ({row['gpu_hours']:.3g} GPU-hours)"
-    if row["gpu_hours"] == 0:
-        return f"{design} ({row['hours']:.2g} hours without a GPU)"
+    if row["gpu_hours"] == 0 and row["hours"] is not None:
+        hours = row["hours"]
+        time = f"{hours:.2g} hours" if hours >= 1 else f"{60 * hours:.2g} minutes"
+        return f"{design} ({time} without a GPU)"
     return design
