@@ -194,28 +194,6 @@ def test_an_added_model_submits_only_its_own_jobs_and_its_cells_as_one_array(
     assert (workspace.run / "tables/models.csv").is_file()
 
 
-def test_a_shared_engine_is_one_job_a_model_and_one_a_judge(
-    on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]], finished: Workspace
-) -> None:
-    workspace, _ = on_slurm
-    before = workspace.read_config()
-    workspace.write_config(
-        before | {"models": finished.read_config()["models"], "engine": {"sharing": "model"}}
-    )
-    run = run_on_slurm(workspace, "all_verdicts")
-    workspace.write_config(before)
-    assert run.returncode == 0, run.stderr
-    jobs = jobs_of(run.stderr)
-    assert Counter((job.rule, job.state) for job in jobs) == {
-        ("generate_model", "COMPLETED"): 2,
-        ("judge_models", "COMPLETED"): 1,
-    }
-    check_resources(workspace, jobs)
-    for path in finished.run.glob("responses/*/T1_*.parquet"):
-        cell = path.relative_to(finished.run)
-        assert (workspace.run / cell).read_bytes() == path.read_bytes()
-
-
 def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(
     on_slurm: tuple[Workspace, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -259,3 +237,29 @@ def test_a_judge_of_four_gpus_gets_them_on_one_node_for_one_process(
     assert "NumNodes=1-1 NumCPUs=8 NumTasks=1 CPUs/Task=8" in shown
     assert "TRES=cpu=8,mem=200000M,node=1,billing=8,gres/gpu=4" in shown
     assert "CANCELLED" in output_of("sacct", "--noheader", f"--jobs={job}", "--format=State")
+
+
+def test_a_shared_engine_is_one_job_a_model_and_one_a_judge(
+    cluster: None,  # noqa: ARG001
+    finished: Workspace,
+    tmp_path: Path,
+) -> None:
+    workspace = copy_repository(tmp_path)
+    shutil.copytree(finished.run / "demo_models", workspace.run / "demo_models")
+    config = finished.read_config()
+    config["judges"] = config["judges"][:1]
+    config["temperatures"] = [1.0]
+    workspace.write_config(config | {"engine": {"sharing": "model"}})
+    fill_in_profile(workspace, keys=KEYS, engines_get_a_gpu=True)
+    run = run_on_slurm(workspace, "all_verdicts")
+    assert run.returncode == 0, run.stderr
+    jobs = jobs_of(run.stderr)
+    assert Counter((job.rule, job.state) for job in jobs if "_model" in job.rule) == {
+        ("generate_model", "COMPLETED"): 2,
+        ("judge_models", "COMPLETED"): 1,
+    }
+    assert not {"generate", "judge", "take_cell", "take_verdicts"} & {job.rule for job in jobs}
+    check_resources(workspace, jobs)
+    for path in finished.run.glob("responses/*/T1_*.parquet"):
+        cell = path.relative_to(finished.run)
+        assert (workspace.run / cell).read_bytes() == path.read_bytes()
