@@ -340,6 +340,14 @@ def test_labels_beside_what_they_come_with(key: str) -> None:
     assert f"{key}: a run that starts from labels has its {key} from them" in message
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("engine", {"sharing": "model"}), ("engine", {}), ("cache", False)]
+)
+def test_labels_beside_settings_of_engines(key: str, value: object) -> None:
+    message = error_of(with_labels(**{key: value}))
+    assert f"{key}: a run that starts from labels has no engine. Hint: remove {key}" in message
+
+
 @pytest.mark.parametrize("key", ["model_aliases", "judge_aliases", "prompt_info"])
 def test_what_describes_labels_without_labels(key: str) -> None:
     for config in (valid_config(), {"run": "mine"}):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from refusal_stability import engine
+from refusal_stability import engine_facts
 
 MODEL = {
     "name": "m",
@@ -17,7 +17,7 @@ MODEL = {
 
 
 def facts(**changed: object) -> dict:
-    return engine.deciding_facts(MODEL | changed, Path("unused"))
+    return engine_facts.deciding_facts(MODEL | changed, Path("unused"))
 
 
 def test_settings_that_decide_results_are_facts_and_others_are_none() -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from refusal_stability.engine import (
-    determinism_mode,
     load_tokenizer,
     local_weights,
     share_compiled_code,
     with_one_bos,
 )
+from refusal_stability.engine_facts import determinism_mode
 from refusal_stability.errors import InputError
 
 BOS = 1

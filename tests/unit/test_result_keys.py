@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from refusal_stability import checksums
 from refusal_stability.checksums import weights_checksum
 from refusal_stability.result_keys import (
-    batch_hash,
+    engine_identity,
     reply_key,
     request_key,
     verdict_key,
@@ -26,15 +27,19 @@ MODEL = {
     "thinking": False,
 }
 FACTS = {"engine_version": "1", "determinism": "default", "settings": {"dtype": "auto"}}
-CELL = {
-    "model": MODEL,
-    "temperature": 1.0,
-    "seed": 1,
-    "engine_facts": FACTS,
+CELL = {"model": MODEL, "temperature": 1.0, "seed": 1}
+ENGINE = {
+    "facts": FACTS,
     "template_sha256": "t",
     "weights": {"id": "owner/m", "commit": "c"},
     "sharing": "cell",
 }
+
+
+def key_of(**changed: Any) -> str:
+    """The key of the cell, but for some of its own facts or of its engine's."""
+    engine = {name: changed.pop(name, value) for name, value in ENGINE.items()}
+    return reply_key(**CELL | changed, engine=engine_identity(**engine))
 
 
 @pytest.mark.parametrize(
@@ -45,18 +50,17 @@ CELL = {
         {"model": MODEL | {"max_tokens": 65}},
         {"temperature": 0.0},
         {"seed": 2},
-        {"engine_facts": FACTS | {"engine_version": "2"}},
-        {"engine_facts": FACTS | {"settings": {"dtype": "float32"}}},
-        {"engine_facts": FACTS | {"determinism": "batch_invariant"}},
+        {"facts": FACTS | {"engine_version": "2"}},
+        {"facts": FACTS | {"settings": {"dtype": "float32"}}},
+        {"facts": FACTS | {"determinism": "batch_invariant"}},
         {"template_sha256": "u"},
         {"weights": {"id": "owner/m", "commit": "d"}},
         {"weights": {"sha256": "c"}},
         {"sharing": "model"},
-        {"batch": batch_hash(["a", "b"])},
     ],
 )
 def test_what_decides_a_reply_makes_another_key(changed: dict) -> None:
-    assert reply_key(**CELL | changed) != reply_key(**CELL)
+    assert key_of(**changed) != key_of()
 
 
 @pytest.mark.parametrize(
@@ -70,23 +74,25 @@ def test_what_decides_a_reply_makes_another_key(changed: dict) -> None:
     ],
 )
 def test_what_decides_no_reply_makes_no_other_key(changed: dict) -> None:
-    assert reply_key(**CELL | changed) == reply_key(**CELL)
+    assert key_of(**changed) == key_of()
 
 
 def test_sharing_counts_unless_the_engine_promises_that_batches_do_not() -> None:
-    promised = CELL | {"engine_facts": FACTS | {"determinism": "batch_invariant"}}
-    assert reply_key(**promised | {"sharing": "model"}) == reply_key(**promised)
+    promised = FACTS | {"determinism": "batch_invariant"}
+    assert key_of(facts=promised, sharing="model") == key_of(facts=promised)
 
 
 def test_keys_of_verdicts() -> None:
     judge = {"name": "j", "kind": "vllm", "answer": "constrained"}
-    told = {"engine_facts": FACTS, "template_sha256": "t", "weights": {}, "sharing": "cell"}
-    key = verdict_key(judge, "rubric", **told)
-    assert verdict_key(judge | {"name": "k"}, "rubric", **told) == key
-    assert verdict_key(judge, "another", **told) != key
-    assert verdict_key(judge | {"answer": "free_text"}, "rubric", **told) != key
-    assert verdict_key(judge | {"kind": "classifier"}, "rubric", **told) != key
-    assert verdict_key(judge | {"max_tokens": 9}, "rubric", **told) != key
+    engine = engine_identity(**ENGINE)
+    key = verdict_key(judge, "rubric", engine)
+    assert verdict_key(judge | {"name": "k"}, "rubric", engine) == key
+    assert verdict_key(judge, "another", engine) != key
+    assert verdict_key(judge | {"answer": "free_text"}, "rubric", engine) != key
+    assert verdict_key(judge | {"kind": "classifier"}, "rubric", engine) != key
+    assert verdict_key(judge | {"max_tokens": 9}, "rubric", engine) != key
+    other = engine_identity(**ENGINE | {"weights": {"sha256": "c"}})
+    assert verdict_key(judge, "rubric", other) != key
 
 
 def test_requests_are_told_apart_by_their_tokens_and_their_seed() -> None:
@@ -99,10 +105,6 @@ def test_requests_are_told_apart_by_their_tokens_and_their_seed() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert request_key((1, 23), 4) == keys[0]
-
-
-def test_a_batch_is_its_requests_in_their_order() -> None:
-    assert batch_hash(["a", "b"]) != batch_hash(["b", "a"]) != batch_hash(["ba"])
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ MIN_SAMPLING_TEMPERATURE = 0.01
 DEMO_PREFIX = "demo:"
 # What a run that starts from labels has no use for.
 MODEL_KEYS = ("prompts", "models", "judges", "temperatures", "seeds")
+ENGINE_KEYS = ("engine", "cache")
 # The loader in C is ten times as fast; not every build of pyyaml has it.
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
@@ -43,6 +44,13 @@ def checked_config(
         error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(config))
         if error is not None:
             raise ConfigError(_explain(error))
+        # These have defaults: only here is it known whether they were given.
+        for key in ENGINE_KEYS:
+            if "labels" in config and key in config:
+                raise ConfigError(
+                    f"{key}: a run that starts from labels has no engine. Hint: remove {key}, or "
+                    "labels"
+                )
         _fill_defaults(config, schema, schema)
         for problem in _problems(config, demo_models):
             raise ConfigError(problem)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from refusal_stability import engine, versions
+from refusal_stability import engine, engine_facts, versions
 from refusal_stability.cell_replies import Cell, CellReplies
 from refusal_stability.cells import request_seed
 from refusal_stability.errors import InputError
@@ -94,7 +94,7 @@ def generate_cells(
             "model": model,
             "temperature": temperature,
             "seed": seed,
-            **engine.engine_manifest(dtype, tokenizer, folder),
+            **engine_facts.engine_manifest(dtype, tokenizer, folder),
             "sharing": sharing,
             "prompts_sha256": prompts_sha256(prompts),
             "count": len(rows),
@@ -121,7 +121,7 @@ def generate_cells(
         engine.do_without_engine(model)
         return
     llm = engine.load_engine(model, folder)
-    dtype = engine.dtype_of(llm)
+    dtype = engine_facts.dtype_of(llm)
     to_ask = ((requests[row], _sampling(model, made.cell, prompt_ids[row])) for made, row in places)
     since = time.monotonic()
     for number, output in engine.stream(llm, to_ask, len(places)):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from refusal_stability import engine
+from refusal_stability import engine, engine_facts
 from refusal_stability.labels import ERROR
 from refusal_stability.result_cache import ResultCache
 from refusal_stability.result_keys import request_key
@@ -60,7 +60,7 @@ def ask_engine(
     }
     if missing:
         llm = _engine(settings)
-        dtype = engine.dtype_of(llm)
+        dtype = engine_facts.dtype_of(llm)
         sampling, read = prepare(tokenizer)
         outputs, took = engine.complete(llm, list(missing.values()), sampling)
         kept = {}
@@ -75,7 +75,7 @@ def ask_engine(
     else:
         took = engine.amounts([], 0)
         dtype = next((row["dtype"] for row in known.values()), None)
-    facts = engine.engine_manifest(dtype, tokenizer, folder)
+    facts = engine_facts.engine_manifest(dtype, tokenizer, folder)
     return [
         answers[request_key(ids)]
         if len(ids) <= room

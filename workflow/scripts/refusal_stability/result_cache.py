@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refusal_stability import engine
+from refusal_stability import engine_facts
 from refusal_stability.files import sha256_file
 from refusal_stability.judge_settings import instructions_file
-from refusal_stability.result_keys import reply_key, verdict_key, weights_identity
+from refusal_stability.result_keys import (
+    engine_identity,
+    reply_key,
+    verdict_key,
+    weights_identity,
+)
 from refusal_stability.result_store import Store, reply_store, verdict_store
 
 if TYPE_CHECKING:
@@ -43,7 +48,7 @@ class ResultCache:
             sharing: what an engine of these jobs serves: a "cell" or a "model".
         """
         self._folder, self._sharing = folder, sharing
-        self._known: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        self._known: dict[str, dict[str, Any]] = {}
 
     def replies(
         self,
@@ -60,27 +65,28 @@ class ResultCache:
             tokenizer: its tokenizer.
             cells: temperature and seed each.
         """
-        facts = self._facts(model, weights, tokenizer)
+        engine = self._engine(model, weights, tokenizer)
         store = reply_store(self._folder)
-        return [Shelf(store, reply_key(model, *cell, *facts)) for cell in cells]
+        return [Shelf(store, reply_key(model, *cell, engine)) for cell in cells]
 
     def verdicts(
         self, judge: dict[str, Any], weights: Path, tokenizer: "PreTrainedTokenizerBase"
     ) -> Shelf:
         """Return the verdicts of a judge with weights of its own; arguments as for replies."""
         followed = sha256_file(Path(instructions_file(judge)))
-        facts = self._facts(judge, weights, tokenizer)
-        return Shelf(verdict_store(self._folder), verdict_key(judge, followed, *facts))
+        engine = self._engine(judge, weights, tokenizer)
+        return Shelf(verdict_store(self._folder), verdict_key(judge, followed, engine))
 
-    def _facts(
+    def _engine(
         self, entry: dict[str, Any], weights: Path, tokenizer: "PreTrainedTokenizerBase"
-    ) -> tuple[dict[str, Any], str | None, dict[str, Any], str]:
+    ) -> dict[str, Any]:
         # Once: an engine that has started since has set variables, which would make another key.
         settings = json.dumps(entry, sort_keys=True)
         if settings not in self._known:
-            self._known[settings] = (
-                engine.deciding_facts(entry, weights),
+            self._known[settings] = engine_identity(
+                engine_facts.deciding_facts(entry, weights),
+                engine_facts.template_sha256(tokenizer),
                 weights_identity(entry, weights, self._folder / "checksums"),
+                self._sharing,
             )
-        facts, identity = self._known[settings]
-        return facts, engine.template_sha256(tokenizer), identity, self._sharing
+        return self._known[settings]

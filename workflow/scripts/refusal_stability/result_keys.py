@@ -31,28 +31,35 @@ from refusal_stability.config import is_folder
 from refusal_stability.files import sha256_text
 
 
-def reply_key(
-    model: dict[str, Any],
-    temperature: float,
-    seed: int,
-    engine_facts: dict[str, Any],
-    template_sha256: str | None,
-    weights: dict[str, Any],
-    sharing: str,
-    batch: str | None = None,
-) -> str:
+def engine_identity(
+    facts: dict[str, Any], template_sha256: str | None, weights: dict[str, Any], sharing: str
+) -> dict[str, Any]:
+    """Return what keys have of an engine.
+
+    Args:
+        facts: from :func:`refusal_stability.engine_facts.deciding_facts`.
+        template_sha256: hash of the chat template; None where there is none.
+        weights: from :func:`weights_identity`.
+        sharing: `cell` or `model`: what an engine serves.
+    """
+    # Where no batch makes a difference, neither does what shares it.
+    shared = None if facts["determinism"] == "batch_invariant" else sharing
+    return {
+        "engine": facts,
+        "chat_template": template_sha256,
+        "weights": weights,
+        "sharing": shared,
+    }
+
+
+def reply_key(model: dict[str, Any], temperature: float, seed: int, engine: dict[str, Any]) -> str:
     """Return the key of a cell's replies.
 
     Args:
         model: an entry of the configuration's `models`, defaults filled in.
         temperature: sampling temperature.
         seed: the cell's seed.
-        engine_facts: from :func:`refusal_stability.engine.deciding_facts`.
-        template_sha256: hash of the chat template; None where there is none.
-        weights: from :func:`weights_identity`.
-        sharing: `cell` or `model`: what an engine serves.
-        batch: hash of all requests that are asked together, where a reply is only good in its
-            own batch; None where one of another batch will do.
+        engine: from :func:`engine_identity`.
     """
     return _key(
         {
@@ -60,36 +67,26 @@ def reply_key(
             **{name: model[name] for name in ("top_p", "top_k", "max_tokens")},
             "temperature": float(temperature),
             "seed": seed,
-            "chat_template": template_sha256,
-            **_of_engine(engine_facts, weights, sharing, batch),
+            **engine,
         }
     )
 
 
-def verdict_key(
-    judge: dict[str, Any],
-    instructions_sha256: str,
-    engine_facts: dict[str, Any],
-    template_sha256: str | None,
-    weights: dict[str, Any],
-    sharing: str,
-    batch: str | None = None,
-) -> str:
+def verdict_key(judge: dict[str, Any], instructions_sha256: str, engine: dict[str, Any]) -> str:
     """Return the key of the verdicts of a judge with weights of its own.
 
     Args:
         judge: an entry of the configuration's `judges`, defaults filled in.
         instructions_sha256: hash of the file that the judge follows: of a classifier, it also says
             what each answer means.
-        engine_facts, template_sha256, weights, sharing, batch: as of :func:`reply_key`.
+        engine: from :func:`engine_identity`.
     """
     return _key(
         {
             "version": versions.JUDGING,
             "instructions": instructions_sha256,
             **{name: judge.get(name) for name in ("kind", "answer", "max_tokens")},
-            "chat_template": template_sha256,
-            **_of_engine(engine_facts, weights, sharing, batch),
+            **engine,
         }
     )
 
@@ -97,11 +94,6 @@ def verdict_key(
 def request_key(token_ids: Sequence[int], seed: int | None = None) -> str:
     """Return the key of one request; a greedy judge's has no seed."""
     return _key([list(token_ids), seed])
-
-
-def batch_hash(requests: Sequence[str]) -> str:
-    """Return the hash of a whole batch, by the keys of its requests, in their order."""
-    return _key(list(requests))
 
 
 def weights_identity(entry: dict[str, Any], folder: Path, memory: Path) -> dict[str, Any]:
@@ -116,14 +108,6 @@ def weights_identity(entry: dict[str, Any], folder: Path, memory: Path) -> dict[
         return {"sha256": weights_checksum(folder, memory)}
     # The id as well: the commits of a mirror need not be hashes of what they hold.
     return {"id": entry["weights"], "commit": folder.name}
-
-
-def _of_engine(
-    facts: dict[str, Any], weights: dict[str, Any], sharing: str, batch: str | None
-) -> dict[str, Any]:
-    # Where no batch makes a difference, neither does what shares it.
-    shared = None if facts["determinism"] == "batch_invariant" else sharing
-    return {"engine": facts, "weights": weights, "sharing": shared, "batch": batch}
 
 
 def _key(content: Any) -> str:
