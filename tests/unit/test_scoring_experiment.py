@@ -1,5 +1,6 @@
 """The experiment `scoring`: what is a matter of how PARTIAL is counted is found to be one."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from label_grids import Letters, assert_row, grid_of, row, verdicts_of_codes
+from refusal_stability import experiment_figures
 from refusal_stability.resampling import Resamples
 from refusal_stability.scoring import (
     A_MORE_STABLE,
@@ -63,6 +65,19 @@ def test_a_planted_side_is_found(other: str, verdict: str, words: str) -> None:
     assert sides["p"] == pytest.approx(2**-9)
     assert sides["verdict"] == verdict
     assert words in text
+
+
+def test_the_figure_holds_all_of_its_curves() -> None:
+    # The first model has hardly a flip, the second many: they share an axis.
+    table, _ = scored(
+        {("j", "calm"): ["RRRR"] * 19 + ["RRRP"], ("j", "torn"): ["RRPC"] * 15 + ["RRRR"] * 5}
+    )
+    figure = experiment_figures.scoring(table)
+    for axes in figure.axes:
+        highest = max(max(line.get_ydata()) for line in axes.lines)
+        assert axes.get_ylim()[0] == 0
+        assert highest < axes.get_ylim()[1]
+    plt.close(figure)
 
 
 def test_without_partial_nothing_depends_on_the_scoring() -> None:

@@ -99,7 +99,8 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
         axes.set_title(f"{plans.MEASURES[measure]},\n{titles[goal]}", fontsize=10)
         axes.set_xlabel("seeds")
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
+        # Curves that are nearly flat have hardly a margin of their own.
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
         axes.locator_params(axis="y", nbins=5, integer=True)
         axes.set_xticks(choices, map(str, choices))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -199,7 +200,8 @@ def scoring(table: pl.DataFrame) -> Figure:
             )
         title(axes, "mean over models" if model == ALL_MODELS else model, width)
         axes.set_xlabel("SSI below (1: flips)")
-        axes.set_ylim(bottom=0)
+    # After all have drawn: a limit ends the search for one that holds them all.
+    every[0].set_ylim(bottom=0)
     every[0].set_ylabel("share of prompts")
     legend(figure, every[0].get_legend_handles_labels()[0], f"scoring, under {judge}")
     return figure
