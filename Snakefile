@@ -40,7 +40,19 @@ else:
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/experiment_paths.smk"
 include: "workflow/rules/experiments.smk"
+
+
+if "labels" in config:
+
+    include: "workflow/rules/experiments_without_engine.smk"
+
+else:
+
+    include: "workflow/rules/experiment_cells.smk"
+
+
 include: "workflow/rules/plan.smk"
 
 

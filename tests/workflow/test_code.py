@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -99,16 +100,20 @@ def test_every_column_of_every_table_is_documented() -> None:
 
 
 def experiments() -> list[str]:
-    """The rules that are experiments."""
-    text = (REPOSITORY / "workflow/rules/experiments.smk").read_text(encoding="utf-8")
-    return re.findall(r"^rule (\w+):", text, flags=re.MULTILINE)
+    """The rules that are experiments: each has a figure of its name."""
+    rules = sorted((REPOSITORY / "workflow/rules").glob("*.smk"))
+    text = "".join(path.read_text(encoding="utf-8") for path in rules)
+    found = re.findall(r"^rule (\w+):|experiment_figure\(\"(\w+)\"\)", text, flags=re.MULTILINE)
+    return [figure for (rule, _), (_, figure) in pairwise(found) if rule and rule == figure]
 
 
 def test_every_experiment_is_listed_with_its_question_its_cost_and_how_to_read_it() -> None:
     text = (REPOSITORY / "docs/experiments.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", text, flags=re.MULTILINE)
-    assert [name for name, _, _ in listed] == experiments()
-    assert re.findall(r"^## `(\w+)`$", text, flags=re.MULTILINE) == experiments()
+    names = [name for name, _, _ in listed]
+    assert len(experiments()) > 3
+    assert sorted(names) == sorted(experiments())
+    assert re.findall(r"^## `(\w+)`$", text, flags=re.MULTILINE) == names
     # By `make help`.
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     assert "docs/experiments.md" in makefile
@@ -148,6 +153,10 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "judge_models": "judge",
         "take_cell": "plan",
         "take_verdicts": "plan",
+        "generate_arm": "generate",
+        "generate_arm_without_gpu": "generate_without_gpu",
+        "judge_arm": "judge",
+        "judge_arm_without_gpu": "judge_without_gpu",
         **dict.fromkeys(experiments(), "experiments"),
     }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):

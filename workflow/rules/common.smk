@@ -254,6 +254,25 @@ def launched(command, entries):
     return "{resources.launcher} " * needed + command
 
 
+def engine_resources(entries, wildcard):
+    """What a job with the engine of a model or judge takes."""
+
+    def of_entry(value):
+        return lambda wildcards: value(entries[wildcards[wildcard]])
+
+    return {
+        "gpu": of_entry(lambda entry: entry["gpus"] * entry["nodes"]),
+        # On Slurm: one process on one node has all of them. The default is a task a GPU,
+        # each with all the cores, on any nodes.
+        "nodes": of_entry(lambda entry: entry["nodes"]),
+        "tasks_per_gpu": 0,
+        # Over several nodes, a process on each; srun starts them, and not the executor.
+        "tasks": of_entry(lambda entry: over_nodes(entry, entry["nodes"])),
+        "mpi": of_entry(lambda entry: over_nodes(entry, "srun")),
+        "launcher": launcher(entries, wildcard),
+    }
+
+
 def by_model(value):
     """The function of a cell that gives value(model) of its model, worked out once a model.
 
@@ -282,52 +301,31 @@ def package(*modules):
     return [f"workflow/scripts/refusal_stability/{module}.py" for module in modules]
 
 
-# Experiments: targets of their own, of models and of labels alike.
-EXPERIMENTS = f"{RUN}/experiments"
-# (run, model) of both sides.
-COMPARED = experiment_settings.compared(config, list(MODELS))
-# Two models of this run.
-PAIR_OF_RUN = [
-    model for run, model in COMPARED if COMPARED[0][0] == COMPARED[-1][0]
-] or list(MODELS)[:2]
-
-
-def experiment_package(*modules):
-    """The modules behind an experiment, as inputs."""
-    return package(
-        *modules,
-        "experiments",
-        "experiment_figures",
-        "figure_parts",
-        "grid",
-        "stability",
-        "resampling",
-        "table_contracts",
-        "contracts",
-        "labels",
-        "files",
+# An experiment's cells are made by the same command, of other prompts.
+def generate_command(prompts, entries):
+    """The command of a cell, whose job has `responses` and `manifest` as outputs."""
+    command = launched(
+        "python workflow/scripts/generate.py --model {params.model:q}", entries
+    )
+    return (
+        f"{command} --fetched {{input.fetched:q}}"
+        " --temperature {wildcards.temperature} --seed {wildcards.seed}"
+        f" --prompts {prompts} --cache {RUN}/cache/responses {SHARED_CACHE}"
+        " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
     )
 
 
-def experiment_figure(name):
-    """An experiment's figure, whose caption in the report is the one on the terminal."""
-    return report(
-        f"{EXPERIMENTS}/{name}.svg",
-        caption="../report/experiment.rst",
-        category="Experiments",
-        labels={"experiment": name.replace("_", " ")},
+# The verdicts of an experiment are made by the same command, of other cells.
+def judge_command(responses, grid):
+    """The command of a judge's job on the cells of one model, in a folder of its name."""
+    command = launched(
+        "python workflow/scripts/judge.py --judge {params.judge:q}", JUDGES
     )
-
-
-def compared_verdicts(side):
-    """The verdicts on one of two models that are compared; of another run, those it has."""
-
-    def files(wildcards):
-        if side >= len(COMPARED):
-            return []
-        run, model = COMPARED[side]
-        if run == config["run"]:
-            return verdicts(pair for pair in PAIRS if pair[1] == model)
-        return experiment_settings.verdicts_of(run, model)
-
-    return files
+    return (
+        f"{command} --fetched {{input.fetched:q}}"
+        " --prompts {input.prompts:q}"
+        f" --responses {responses} {grid}"
+        f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
+        f" {SHARED_CACHE}"
+        " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+    )

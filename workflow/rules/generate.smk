@@ -50,13 +50,7 @@ rule generate:
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"
     shell:
-        launched(
-            "python workflow/scripts/generate.py --model {params.model:q}", MODELS
-        )
-        + " --fetched {input.fetched:q}"
-        " --temperature {wildcards.temperature} --seed {wildcards.seed}"
-        f" --prompts {PROMPTS} --cache {RUN}/cache/responses {SHARED_CACHE}"
-        " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        generate_command(PROMPTS, MODELS)
 
 
 use rule generate as generate_without_gpu with:

@@ -2,20 +2,7 @@
 from refusal_stability import judge_settings, names
 
 # What a job with a judge's engine takes.
-JUDGING_RESOURCES = {
-    "gpu": lambda wildcards: JUDGES[wildcards.judge]["gpus"]
-    * JUDGES[wildcards.judge]["nodes"],
-    # On Slurm: one process on one node has all of them. The default is a task a GPU,
-    # each with all the cores, on any nodes.
-    "nodes": lambda wildcards: JUDGES[wildcards.judge]["nodes"],
-    "tasks_per_gpu": 0,
-    # Over several nodes, a process on each; srun starts them, and not the executor.
-    "tasks": lambda wildcards: over_nodes(
-        JUDGES[wildcards.judge], JUDGES[wildcards.judge]["nodes"]
-    ),
-    "mpi": lambda wildcards: over_nodes(JUDGES[wildcards.judge], "srun"),
-    "launcher": launcher(JUDGES, "judge"),
-}
+JUDGING_RESOURCES = engine_resources(JUDGES, "judge")
 
 
 rule judge:
@@ -52,13 +39,7 @@ rule judge:
     message:
         "Judging {wildcards.model} by {wildcards.judge}"
     shell:
-        launched("python workflow/scripts/judge.py --judge {params.judge:q}", JUDGES)
-        + " --fetched {input.fetched:q}"
-        " --prompts {input.prompts:q}"
-        f" --responses {RUN}/responses/{{wildcards.model}} {GRID}"
-        f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
-        f" {SHARED_CACHE}"
-        " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        judge_command(f"{RUN}/responses/{{wildcards.model}}", GRID)
 
 
 use rule judge as judge_without_gpu with:

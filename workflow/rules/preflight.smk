@@ -7,7 +7,9 @@ def asked_apis(jobs):
     """The models and judges behind an API that jobs ask, by name."""
     asked = {
         "generate_without_gpu": lambda job: MODELS[job.wildcards.model],
+        "generate_arm_without_gpu": lambda job: ARMS[job.wildcards.model],
         "judge_without_gpu": lambda job: JUDGES[job.wildcards.judge],
+        "judge_arm_without_gpu": lambda job: JUDGES[job.wildcards.judge],
     }
     entries = [asked[job.rule.name](job) for job in jobs if job.rule.name in asked]
     return sorted(

@@ -1,0 +1,98 @@
+# Paths, settings and cells of the experiments; no rules.
+from collections import namedtuple
+
+# Experiments: targets of their own, most of models and of labels alike.
+EXPERIMENTS = f"{RUN}/experiments"
+# Those that ask a model or judge something new.
+ENGINE_EXPERIMENTS = ["judge_noise", "determinism", "boundary"]
+# Cells of an experiment's own (experiment_cells.smk): its models by name, arms that it derives among
+# them, the path of their prompts with {model} for the model, its temperatures as texts, and its seeds.
+ExperimentCells = namedtuple(
+    "ExperimentCells", ["models", "prompts", "temperatures", "seeds"]
+)
+EXPERIMENT_CELLS = {}
+# (run, model) of both sides.
+COMPARED = experiment_settings.compared(config, list(MODELS))
+# Two models of this run.
+PAIR_OF_RUN = [
+    model for run, model in COMPARED if COMPARED[0][0] == COMPARED[-1][0]
+] or list(MODELS)[:2]
+
+
+def experiment_package(*modules):
+    """The modules behind an experiment, as inputs."""
+    return package(
+        *modules,
+        "experiments",
+        "experiment_figures",
+        "figure_parts",
+        "grid",
+        "stability",
+        "resampling",
+        "table_contracts",
+        "contracts",
+        "labels",
+        "files",
+    )
+
+
+def experiment_figure(name):
+    """An experiment's figure, whose caption in the report is the one on the terminal."""
+    return report(
+        f"{EXPERIMENTS}/{name}.svg",
+        caption="../report/experiment.rst",
+        category="Experiments",
+        labels={"experiment": name.replace("_", " ")},
+    )
+
+
+def compared_verdicts(side):
+    """The verdicts on one of two models that are compared; of another run, those it has."""
+
+    def files(wildcards):
+        if side >= len(COMPARED):
+            return []
+        run, model = COMPARED[side]
+        if run == config["run"]:
+            return verdicts(pair for pair in PAIRS if pair[1] == model)
+        return experiment_settings.verdicts_of(run, model)
+
+    return files
+
+
+def arm_prompts(wildcards):
+    """The prompts of an experiment's model."""
+    return EXPERIMENT_CELLS[wildcards.experiment].prompts.format(model=wildcards.model)
+
+
+def arm_responses(wildcards):
+    """All cells of an experiment's model."""
+    cells = EXPERIMENT_CELLS[wildcards.experiment]
+    return expand(
+        f"{EXPERIMENTS}/{{experiment}}/responses/{{model}}/T{{temperature}}_seed{{seed}}.parquet",
+        experiment=wildcards.experiment,
+        model=wildcards.model,
+        temperature=cells.temperatures,
+        seed=cells.seeds,
+    )
+
+
+def arm_grid(wildcards):
+    """The same on a command line."""
+    cells = EXPERIMENT_CELLS[wildcards.experiment]
+    return (
+        f"--temperatures {' '.join(cells.temperatures)}"
+        f" --seeds {' '.join(map(str, cells.seeds))}"
+    )
+
+
+def has_no_engine(name):
+    """An input that cannot be: it is asked for when its target is, and ends the plan."""
+
+    def refuse(wildcards):
+        sys.exit(
+            f"error: {name} asks models or judges anew, and this run starts from labels. Hint: run "
+            "it on a configuration with models and judges"
+        )
+
+    return refuse
