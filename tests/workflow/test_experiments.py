@@ -94,6 +94,14 @@ def test_a_run_is_compared_with_another(of_labels: Workspace) -> None:
     assert "No prompt's labels differ" in result.stdout
 
 
+@pytest.mark.parametrize("name", ["boundary", "determinism", "judge_noise"])
+def test_labels_have_nobody_to_be_asked_anew(of_labels: Workspace, name: str) -> None:
+    result = of_labels.snakemake("--cores", "1", "--", name)
+    assert result.returncode == 1
+    assert f"error: {name} asks models or judges anew" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_on_the_demo_all_run(finished: Workspace) -> None:
     result = finished.snakemake("--cores", "2", "--", *EXPERIMENTS)
     assert result.returncode == 0, result.stderr
