@@ -51,6 +51,7 @@ if "labels" in config:
 else:
 
     include: "workflow/rules/experiment_cells.smk"
+    include: "workflow/rules/boundary.smk"
 
 
 include: "workflow/rules/plan.smk"

@@ -156,6 +156,7 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "generate_arm": "generate",
         "generate_arm_without_gpu": "generate_without_gpu",
         "judge_arm": "judge",
+        "first_tokens": "generate",
         "judge_arm_without_gpu": "judge_without_gpu",
         **dict.fromkeys(experiments(), "experiments"),
     }

@@ -46,6 +46,24 @@ class Responses(dy.Schema):
     response_tokens = dy.Int64(min=0, nullable=True)
 
 
+class FirstTokens(dy.Schema):
+    """How a model's replies may begin: a row a prompt, of more tokens also one a likely beginning.
+
+    ``beginning`` is what of a reply stands before, token ids; none at place 0. ``tokens`` are the
+    likeliest that follow, by falling probability, and ``logprobs`` their logarithms at temperature
+    1, before any cut; ``rest`` is the probability of all others. ``texts`` are the beginnings of
+    a reply that ends with the token.
+    """
+
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    place = dy.Int64(primary_key=True, min=0)
+    beginning = dy.List(dy.Int64())
+    tokens = dy.List(dy.Int64(), min_length=1)
+    texts = dy.List(dy.String(), min_length=1)
+    logprobs = dy.List(dy.Float64(), min_length=1)
+    rest = dy.Float64(min=0, max=1)
+
+
 class Verdicts(dy.Schema):
     """One row a response: what one judge says of one model's responses.
 

@@ -153,14 +153,14 @@ def _adds_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
     return tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
 
 
-def load_engine(entry: dict[str, Any], folder: Path) -> "LLM":
-    """Start vLLM in this process with the settings of a model or judge.
+def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
+    """Start vLLM in this process with the settings of a model or judge, and ``more`` of vLLM's own.
 
     Raises:
         InputError: the GPUs are not there or too small, or vLLM refuses the settings, such as a
             max_model_len that the model lacks.
     """
-    settings = engine_settings(entry, folder)
+    settings = engine_settings(entry, folder) | more
     nodes.wait_for_others(entry)
     from vllm import LLM
 
@@ -187,14 +187,16 @@ def do_without_engine(entry: dict[str, Any]) -> None:
     nodes.dismiss_others(entry)
 
 
-def lend_node(entry: dict[str, Any]) -> None:
+def lend_node(entry: dict[str, Any], **more: Any) -> None:
     """Be one of several nodes, but the first, of a model or judge, until the first is done.
+
+    ``more`` is what the first gives to :func:`load_engine`.
 
     Raises:
         InputError: weights or GPUs are missing on this node, or the first node did not come.
     """
     prepare_imports()
-    nodes.lend(engine_settings(entry, local_weights(entry)))
+    nodes.lend(engine_settings(entry, local_weights(entry)) | more)
 
 
 def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:

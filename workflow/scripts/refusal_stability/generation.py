@@ -74,7 +74,7 @@ def generate_cells(
         engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
         for prompt in prompts["prompt"]
     ]
-    _refuse_long_prompts(model, prompts["prompt_id"], requests)
+    refuse_long_prompts(model, prompts["prompt_id"], requests)
     opened = opens_reasoning(tokenizer, requests[0])
 
     def finished(made: CellReplies, dtype: str, seconds: float) -> tuple[Cell, pl.DataFrame, dict]:
@@ -227,9 +227,10 @@ def chat_messages(model: dict[str, Any], prompt: str) -> list[dict[str, str]]:
     return messages
 
 
-def _refuse_long_prompts(
+def refuse_long_prompts(
     model: dict[str, Any], prompt_ids: pl.Series, requests: list[list[int]]
 ) -> None:
+    """Raise InputError if a request, token ids, leaves less than max_tokens for its reply."""
     # A prompt that leaves less than max_tokens would silently get shorter replies than others.
     room = model["max_model_len"] - model["max_tokens"]
     too_long = {

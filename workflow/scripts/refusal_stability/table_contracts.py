@@ -313,6 +313,41 @@ EXPERIMENT_TABLES = {
         p_holm=_share(),
         verdict=dy.Enum(["a is more stable", "b is more stable", "not shown to differ"]),
     ),
+    "boundary": _table(
+        **_model(),
+        scope=_name(),
+        **_counts("n", "n_invalid"),
+        **dict.fromkeys(
+            ("flip_rate", "predicted_flip_rate", "mean_ssi", "predicted_mean_ssi"), _share()
+        ),
+        **_estimates(_signed, "spearman_ssi"),
+        **_estimates(_share, "auc_flip"),
+        **_estimates(_signed, "spearman_log_odds"),
+        **_estimates(_real, "calibration_slope"),
+        calibration_error=_share(),
+        **_estimates(_positive, "left_open"),
+        verdict=dy.Enum(["predicts", "not shown to predict", "nothing to predict"]),
+    ),
+    "boundary_calibration": _table(
+        **_model(),
+        scope=_name(),
+        at_least=dy.Float64(primary_key=True, min=0, max=1),
+        at_most=_share(),
+        **_counts("n"),
+        predicted_flip_rate=_share(),
+        **_estimates(_share, "flip_rate"),
+    ),
+    "boundary_prompts": _table(
+        **_model(),
+        scope=_name(),
+        prompt_id=_name(),
+        log_odds=_real(),
+        **_counts("n", "n_invalid"),
+        predicted_flip=_share(),
+        flip=dy.Bool(nullable=True),
+        predicted_ssi=_share(),
+        ssi=_share(),
+    ),
 }
 
 # Messages say which contract is broken.

@@ -1,0 +1,86 @@
+"""Draw first tokens of replies on the real engine, and print how often each came.
+
+    python tests/drawn_first_tokens.py --model JSON --prompts FILE --first-tokens FILE \\
+        --samples N --cuts T,top_p,top_k ...
+
+`counts` are, for each cut, {prompt_id: {token id: count}}; `right` says how many replies, of how
+many, begin with the token for which the experiment takes their text.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
+
+import polars as pl
+
+from refusal_stability import command, engine, files
+from refusal_stability.beginnings import Beginnings
+from refusal_stability.contracts import FirstTokens, Prompts
+from refusal_stability.generation import chat_messages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=json.loads, required=True)
+    parser.add_argument("--prompts", type=Path, required=True)
+    parser.add_argument("--first-tokens", type=Path, required=True)
+    parser.add_argument("--samples", type=int, required=True)
+    parser.add_argument("--cuts", nargs="+", required=True)
+    args = parser.parse_args()
+    engine.prepare_imports()
+    prompts = files.read_parquet(args.prompts, Prompts)
+    first = files.read_parquet(args.first_tokens, FirstTokens)
+    folder = engine.local_weights(args.model)
+    tokenizer = engine.load_tokenizer(args.model, folder)
+    requests = [
+        engine.chat_token_ids(tokenizer, chat_messages(args.model, prompt), thinking=False)
+        for prompt in prompts["prompt"]
+    ]
+    llm = engine.load_engine(args.model, folder)
+    from vllm import SamplingParams
+
+    cuts = [tuple(map(float, cut.split(","))) for cut in args.cuts]
+    to_ask = [
+        (number, cut, seed)
+        for number in range(len(requests))
+        for cut in cuts
+        for seed in range(args.samples)
+    ]
+    asked = (
+        (
+            requests[number],
+            SamplingParams(
+                temperature=cut[0], top_p=cut[1], top_k=int(cut[2]), seed=seed, max_tokens=12
+            ),
+        )
+        for number, cut, seed in to_ask
+    )
+    counts = {cut: {prompt_id: Counter() for prompt_id in prompts["prompt_id"]} for cut in cuts}
+    begun = [
+        Beginnings(first.filter(pl.col("prompt_id") == prompt_id))
+        for prompt_id in prompts["prompt_id"]
+    ]
+    known = {
+        (prompt_id, token): text
+        for prompt_id, tokens, texts in first.filter(place=0)
+        .select("prompt_id", "tokens", "texts")
+        .iter_rows()
+        for token, text in zip(tokens, texts, strict=True)
+    }
+    right = 0
+    for place, output in engine.stream(llm, asked, len(to_ask)):
+        number, cut, _ = to_ask[place]
+        prompt_id, reply = prompts["prompt_id"][number], output.outputs[0]
+        counts[cut][prompt_id][reply.token_ids[0]] += 1
+        taken = begun[number].of_reply(reply.text)[0]
+        right += taken == known.get((prompt_id, reply.token_ids[0]))
+    print(json.dumps({"counts": list(counts.values()), "right": right, "of": len(to_ask)}))
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()
