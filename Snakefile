@@ -42,6 +42,7 @@ include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/experiment_paths.smk"
 include: "workflow/rules/experiments.smk"
+include: "workflow/rules/sampling_experiments.smk"
 
 
 if "labels" in config:

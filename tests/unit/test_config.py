@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import yaml
-from snakemake.utils import update_config
 
 from refusal_stability.config import checked_config, is_folder
 from refusal_stability.errors import ConfigError
@@ -501,10 +500,6 @@ def test_shipped_configurations_are_valid(file: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(REPOSITORY)
     demo_models = yaml.safe_load(Path("resources/demo/models.yaml").read_text(encoding="utf-8"))
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if file.name == "pilot.yaml":
-        # It lies over another one.
-        pilot, config = config, yaml.safe_load(Path("config/config.yaml").read_text("utf-8"))
-        update_config(config, pilot)
     checked_config(config, SCHEMA, file.name, list(demo_models))
 
 

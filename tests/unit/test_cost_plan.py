@@ -384,11 +384,8 @@ def test_the_text_is_aligned_and_says_what_its_signs_mean() -> None:
     ]
     assert table[5].split()[:4] == ["total", "5", "0", "<=24"]
     text = "\n".join(lines)
-    assert "snakemake --configfile config/my.yaml config/pilot.yaml" in text
+    assert "snakemake --configfile config/my.yaml --cores 8 -- pilot" in text
     assert "Besides, at no such cost: statistics." in text
-    # The plan of a pilot proposes none.
-    of["config"] += " config/pilot.yaml"
-    assert "Hint: a pilot" not in plan_text(of, make_plan(of, set(pending)), pending)
 
 
 def test_no_number_of_calls_is_invented_for_unknown_prompts() -> None:

@@ -158,6 +158,7 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "judge_arm": "judge",
         "first_tokens": "generate",
         "judge_arm_without_gpu": "judge_without_gpu",
+        "pilot_prompts": "experiments",
         **dict.fromkeys(experiments(), "experiments"),
     }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):

@@ -67,14 +67,6 @@ def test_the_plan_is_of_what_the_command_line_says(workspace: Workspace) -> None
     assert text.startswith("Plan of results/other, ")
 
 
-def test_a_pilot_lies_over_a_configuration(workspace: Workspace) -> None:
-    configs = ("--configfile", "config/demo.yaml", "config/pilot.yaml")
-    text = plan(workspace, *configs)
-    assert text.startswith("Plan of results/pilot, by config/demo.yaml config/pilot.yaml:")
-    assert "20 prompts" in text
-    assert row(text, "generate", "tiny-llama")[:3] == ["4", "0", "80"]
-
-
 def test_the_plan_of_a_run_from_labels(workspace: Workspace) -> None:
     (workspace.folder / "labels.csv").write_text(
         "model,prompt_id,temperature,seed,label,judge\nm,p,0,1,REFUSE,j\n"

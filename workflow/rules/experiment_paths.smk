@@ -60,6 +60,16 @@ def compared_verdicts(side):
     return files
 
 
+def own_verdicts(experiment, pairs):
+    """The verdicts of (judge, model) pairs on an experiment's cells; of labels, on all there are."""
+    if "labels" in config:
+        return verdicts(pairs)
+    return [
+        f"{EXPERIMENTS}/{experiment}/verdicts/{judge}/{model}.parquet"
+        for judge, model in pairs
+    ]
+
+
 def arm_prompts(wildcards):
     """The prompts of an experiment's model."""
     return EXPERIMENT_CELLS[wildcards.experiment].prompts.format(model=wildcards.model)

@@ -7,6 +7,24 @@ localrules:
     plan,
 
 
+# The run as it is planned; of labels, without models.
+PLAN_SETTINGS = json.dumps(
+    {
+        "run": RUN,
+        "config": " ".join(os.path.relpath(file) for file in workflow.configfiles),
+        "temperatures": TEMPERATURES,
+        "seeds": SEEDS,
+        "sharing": "model" if SHARED else "cell",
+        **{key: config[key] for key in ("prompts", "prices") if key in config},
+        **{
+            key: [with_folder(entry) for entry in config[key]]
+            for key in ("models", "judges")
+            if key in config
+        },
+    }
+)
+
+
 rule plan:
     """Print jobs, calls, tokens, GPU-hours and money of what is still to be done; run nothing."""
     input:
@@ -24,23 +42,7 @@ rule plan:
             if workflow.config_settings.config_args
             else []
         ),
-        settings=json.dumps(
-            {
-                "run": RUN,
-                "config": " ".join(
-                    os.path.relpath(file) for file in workflow.configfiles
-                ),
-                "temperatures": TEMPERATURES,
-                "seeds": SEEDS,
-                "sharing": "model" if SHARED else "cell",
-                **{key: config[key] for key in ("prompts", "prices") if key in config},
-                **{
-                    key: [with_folder(entry) for entry in config[key]]
-                    for key in ("models", "judges")
-                    if key in config
-                },
-            }
-        ),
+        settings=PLAN_SETTINGS,
     message:
         "Planning"
     # On the terminal too, what went wrong: `make plan` keeps Snakemake itself quiet.

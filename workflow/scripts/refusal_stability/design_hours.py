@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refusal_stability.amounts import EXACTLY_NOTHING, UNKNOWN, Amount
-from refusal_stability.measured import all_cells, all_judgements, cell_job, gpus_of, judge_job
+from refusal_stability.measured import (
+    all_cells,
+    all_judgements,
+    cell_job,
+    gpus_of,
+    judge_job,
+    results_of,
+)
 from refusal_stability.rates import distinct_share, rate_of
 
 
@@ -12,12 +19,18 @@ class DesignHours:
     """Hours of generating and judging; of a run of labels, and where no job is like it, unknown."""
 
     def __init__(self, run: Path, cells: Sequence[str], temperatures: int):
-        """``cells`` are those of each model, such as "T0.7_seed42"."""
+        """Take a run, or an experiment of one.
+
+        Args:
+            run: its folder.
+            cells: those of each model, such as "T0.7_seed42".
+            temperatures: how many a design has.
+        """
         self.run = run
         self.cells = cells
         self.temperatures = temperatures
-        self._cells = list(all_cells(run.parent))
-        self._judgements = list(all_judgements(run.parent))
+        self._cells = list(all_cells(results_of(run)))
+        self._judgements = list(all_judgements(results_of(run)))
 
     def __call__(
         self, judge: str, models: Sequence[str], prompts: int, seeds: int

@@ -22,6 +22,8 @@ _IRRELEVANT = {
 }
 # What says the same as its absence; some manifests have it, and some are older than the key.
 _IMPLIED = {"kind": "vllm", "answer": "constrained", "nodes": 1}
+# The folder of a run in which each experiment has one, laid out as a run.
+_EXPERIMENTS = "experiments"
 # Where a manifest has the hash of the file that a judge follows.
 _FOLLOWED = ("rubric_sha256", "classifier_sha256", "phrases_sha256")
 # Kinds of judges that read and write nothing token by token.
@@ -81,6 +83,7 @@ def kind_of(
         sharing: whether an engine serves one "cell" or all of a "model"; an API is not shared.
         instructions_sha256: hash of the file that a judge follows.
     """
+    run = _main_run(run)
     relevant = {
         key: value
         for key, value in entry.items()
@@ -118,9 +121,14 @@ def judge_job(run: Path, judge: str, model: str) -> Job | None:
     return _job(path, run, manifest["judge"], kind, manifest, calls, seconds)
 
 
+def results_of(run: Path) -> Path:
+    """Return the folder of all runs, of a run or of an experiment of one."""
+    return _main_run(run).parent
+
+
 def all_cells(results: Path) -> Iterator[tuple[str, Job]]:
     """Yield (name of the model, job) of every cell of every run in the folder ``results``."""
-    for path in sorted(results.glob("*/responses/*/T*_seed*.json")):
+    for path in _in_runs(results, "responses/*/T*_seed*.json"):
         job = cell_job(path.parents[2], path.parent.name, path.stem)
         if job:
             yield path.parent.name, job
@@ -128,10 +136,20 @@ def all_cells(results: Path) -> Iterator[tuple[str, Job]]:
 
 def all_judgements(results: Path) -> Iterator[tuple[str, Job]]:
     """Yield (name of the judged model, job) of every judge's job in ``results``."""
-    for path in sorted(results.glob("*/verdicts/*/*.json")):
+    for path in _in_runs(results, "verdicts/*/*.json"):
         job = judge_job(path.parents[2], path.parent.name, path.stem)
         if job:
             yield path.stem, job
+
+
+def _in_runs(results: Path, pattern: str) -> list[Path]:
+    # Experiments have cells of their own, which say as much.
+    both = (f"*/{pattern}", f"*/{_EXPERIMENTS}/*/{pattern}")
+    return sorted(path for each in both for path in results.glob(each))
+
+
+def _main_run(run: Path) -> Path:
+    return run.parents[1] if run.parent.name == _EXPERIMENTS else run
 
 
 def _job(
@@ -146,7 +164,7 @@ def _job(
     tokens = 0 if entry.get("kind") in WITHOUT_TOKENS else None
     asked = manifest.get("asked", calls)
     return Job(
-        run=run.name,
+        run=run.relative_to(results_of(run)).as_posix(),
         entry=entry,
         kind=kind,
         device=manifest.get("device"),

@@ -21,7 +21,6 @@ _HEADER = (
     "GPU-hours",
 )
 _TEXT_COLUMNS = 3
-_PILOT = "config/pilot.yaml"
 
 
 def plan_text(settings: dict[str, Any], plan: Plan, pending: dict[str, str]) -> str:
@@ -113,11 +112,10 @@ def _explanations(settings: dict[str, Any], plan: Plan, works: list[Work]) -> It
         yield "<= at most: by max_tokens, max_model_len and prompts.limit, if nothing is measured"
     if Grade.UNKNOWN in grades:
         yield "?  not known: nothing of these settings has run yet."
-        if _PILOT not in settings["config"]:
-            yield (
-                "   Hint: a pilot of 20 prompts and one seed leaves rates for this plan: snakemake "
-                f"--configfile {settings['config']} {_PILOT} --cores 8"
-            )
+        yield (
+            "   Hint: a pilot of 50 prompts leaves rates for this plan: snakemake --configfile "
+            f"{settings['config']} --cores 8 -- pilot"
+        )
     if any(work.money is None for work in works):
         yield "no price: give `prices` in the configuration, see config/README.md"
 

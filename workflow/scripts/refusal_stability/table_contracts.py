@@ -348,6 +348,41 @@ EXPERIMENT_TABLES = {
         predicted_ssi=_share(),
         ssi=_share(),
     ),
+    "pilot": _table(
+        **_model(),
+        **_counts("n_prompts", "n_invalid", "n_seeds"),
+        temperature_a=dy.Float64(min=0),
+        temperature_b=dy.Float64(min=0),
+        ssi_a=_share(),
+        ssi_b=_share(),
+        **_estimates(_signed, "drop"),
+        page_z=_real(),
+        p=_share(),
+        p_holm=_share(),
+        verdict=dy.Enum(["falls", "rises", "not shown"]),
+    ),
+    "pilot_temperatures": _table(
+        **_model(),
+        temperature=_temperature(),
+        **_counts("n_prompts", "n_invalid"),
+        **_estimates(_share, "mean_ssi", "flip_rate"),
+    ),
+    "pilot_cost": _table(
+        stage=_choice("generate", "judge", "all"),
+        model=_name(),
+        # "none" of replies.
+        judge=_name(),
+        **_counts("jobs"),
+        **dict.fromkeys(
+            ("calls", "input_tokens", "output_tokens", "hours", "gpu_hours", "money"),
+            dy.Float64(nullable=True, min=0),
+        ),
+        currency=dy.String(nullable=True),
+        **dict.fromkeys(
+            ("calls_basis", "tokens_basis", "hours_basis"),
+            dy.Enum(["exact", "measured", "at_most", "unknown"]),
+        ),
+    ),
 }
 
 # Messages say which contract is broken.

@@ -1,0 +1,93 @@
+# Takes: prompts of a run, and of a run from labels its verdicts. Makes: experiments on how much to ask,
+# each a target of its own with a table, a figure and a caption (docs/experiments.md).
+from refusal_stability import judge_settings, names
+
+
+# Local: seconds each, and their captions are for the terminal.
+localrules:
+    pilot_prompts,
+    pilot,
+
+
+PILOT = config["experiments"]["pilot"]
+PILOT_PROMPTS = f"{EXPERIMENTS}/pilot/prompts.parquet"
+PILOT_SEEDS = PILOT.get("seeds", SEEDS[:5])
+# Judges whose cost is to be known; a person labels what he was given.
+PILOT_JUDGES = [
+    name for name, judge in JUDGES.items() if judge is None or judge["kind"] != "human"
+] or list(JUDGES)
+PILOT_PAIRS = [pair for pair in PAIRS if pair[0] in PILOT_JUDGES]
+if "labels" not in config:
+    EXPERIMENT_CELLS["pilot"] = ExperimentCells(
+        MODELS,
+        PILOT_PROMPTS,
+        [temperature_text(value) for value in PILOT["temperatures"]],
+        PILOT_SEEDS,
+    )
+
+
+rule pilot_prompts:
+    """Draw the prompts of the pilot."""
+    input:
+        script="workflow/scripts/sample_prompts.py",
+        prompts=PROMPTS,
+    output:
+        PILOT_PROMPTS,
+    log:
+        f"{RUN}/logs/experiments/pilot_prompts.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        number=PILOT["prompts"],
+        seed=config["statistics"]["bootstrap_seed"],
+    message:
+        "Drawing the prompts of the pilot"
+    shell:
+        "python {input.script} --prompts {input.prompts:q} --number {params.number}"
+        " --seed {params.seed} --output {output:q} > {log:q} 2>&1"
+
+
+rule pilot:
+    """Say whether SSI falls with temperature on a few prompts, and what the full study would cost."""
+    input:
+        script="workflow/scripts/pilot.py",
+        package=experiment_package(
+            "pilot",
+            "pilot_figure",
+            "study_cost",
+            "plan",
+            "rates",
+            "measured",
+            "prices",
+            "amounts",
+            "summaries",
+            "tests_of_difference",
+            "tables",
+            "live_tables",
+        ),
+        prompts=PILOT_PROMPTS,
+        verdicts=own_verdicts("pilot", PILOT_PAIRS),
+    output:
+        table=f"{EXPERIMENTS}/pilot.csv",
+        temperatures=f"{EXPERIMENTS}/pilot_temperatures.csv",
+        cost=f"{EXPERIMENTS}/pilot_cost.csv",
+        figure=experiment_figure("pilot"),
+        image=f"{EXPERIMENTS}/pilot.png",
+        caption=f"{EXPERIMENTS}/pilot.txt",
+    log:
+        f"{RUN}/logs/experiments/pilot.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        temperatures=PILOT["temperatures"],
+        seeds=PILOT_SEEDS,
+        study=lambda wildcards: PLAN_SETTINGS,
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Asking whether SSI falls with temperature"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --prompts {input.prompts:q}"
+        " --verdicts {input.verdicts:q} --temperatures {params.temperatures}"
+        " --seeds {params.seeds} --study {params.study:q} --output {params.folder:q}"
+        " > {log:q} 2>&1 && cat {output.caption:q}"

@@ -1,0 +1,29 @@
+"""Write a sample of the prompts, with as large a share of each category."""
+
+import argparse
+from pathlib import Path
+
+import polars as pl
+
+from refusal_stability import command, files
+from refusal_stability.contracts import PromptInfo, Prompts
+from refusal_stability.pilot import stratified_sample
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument("--number", type=int, required=True, help="how many to draw")
+    parser.add_argument("--seed", type=int, required=True, help="of the draw")
+    parser.add_argument("--output", type=Path, required=True, help="prompts, Parquet")
+    args = parser.parse_args()
+    # Of labels there is no text.
+    contract = Prompts if "prompt" in pl.read_parquet_schema(args.prompts) else PromptInfo
+    prompts = files.read_parquet(args.prompts, contract)
+    categories = prompts["category"].fill_null("(none)").to_numpy()
+    drawn = stratified_sample(categories, args.number, args.seed)
+    files.write_parquet(prompts[drawn], args.output, contract)
+
+
+if __name__ == "__main__":
+    command.run(main)
