@@ -43,6 +43,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/experiment_paths.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/sampling_experiments.smk"
+include: "workflow/rules/judge_experiments.smk"
 
 
 if "labels" in config:
@@ -53,6 +54,7 @@ else:
 
     include: "workflow/rules/experiment_cells.smk"
     include: "workflow/rules/boundary.smk"
+    include: "workflow/rules/judge_experiments_with_engine.smk"
 
 
 include: "workflow/rules/plan.smk"

@@ -32,7 +32,8 @@ def schema_keys(schema: dict, path: str = "") -> dict[str, object]:
         key = f"{path}.{name}" if path else name
         keys[key] = subschema.get("default")
         keys |= schema_keys(subschema, key)
-        if "items" in subschema:
+        # Of these judges, the keys are those of `judges`.
+        if "items" in subschema and key != "experiments.judge_agreement.judges":
             keys |= schema_keys(resolved(subschema["items"], SCHEMA), f"{key}[]")
     for branch in branches(schema):
         keys |= schema_keys(branch, path)
@@ -159,6 +160,9 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "first_tokens": "generate",
         "judge_arm_without_gpu": "judge_without_gpu",
         "pilot_prompts": "experiments",
+        "judge_sample": "judge",
+        "judge_sample_without_gpu": "judge_without_gpu",
+        "agreement_sample": "experiments",
         **dict.fromkeys(experiments(), "experiments"),
     }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
@@ -196,9 +200,10 @@ def third_party_imports(path: Path) -> set[str]:
 def test_every_environment_holds_what_its_script_imports() -> None:
     scripts = {
         "generate_without_gpu": ["generate"],
-        "judge_without_gpu": ["judge"],
+        "judge": ["judge", "judge_sample"],
+        "judge_without_gpu": ["judge", "judge_sample"],
         "statistics": ["tables"],
-        "experiments": experiments(),
+        "experiments": [*experiments(), "agreement_sample"],
     }
     packages = {"yaml": "pyyaml"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))

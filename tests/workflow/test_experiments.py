@@ -17,9 +17,14 @@ EXPERIMENTS = {
     # Prompts of category a are those on which llama wavers.
     "category_probe": "Of 1 pair of categories, 1 differs in mean SSI",
     "scoring": "The order of the models by mean SSI is the same under all three",
+    # One judge has given these labels.
+    "judge_agreement": "No two judges have labelled the 100 sampled responses: nothing to compare",
 }
 # Of each experiment, its other tables.
-MORE_TABLES = {"compare": ["compare_prompts"]}
+MORE_TABLES = {
+    "compare": ["compare_prompts"],
+    "judge_agreement": ["judge_agreement_confusion", "judge_agreement_responses"],
+}
 
 
 def check(workspace: Workspace, name: str, said: str) -> None:

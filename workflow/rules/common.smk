@@ -25,6 +25,7 @@ from refusal_stability import (
     experiment_settings,
     hub_weights,
     human_labels,
+    judge_settings,
     model_settings,
     prompt_settings,
     versions,
@@ -95,6 +96,8 @@ MODELS = {model["name"]: model for model in config.get("models", [])} | {
 JUDGES = {judge["name"]: judge for judge in config.get("judges", [])} | {
     judge: None for judge, _ in LABEL_PAIRS
 }
+# They label a sample of the responses only (judge_experiments.smk).
+SAMPLE_JUDGES = {judge["name"]: judge for judge in judge_settings.of_sample(config)}
 # What is judged by whom.
 PAIRS = LABEL_PAIRS or list(product(JUDGES, MODELS))
 TEMPERATURES = [temperature_text(value) for value in config.get("temperatures", [])]
@@ -109,7 +112,9 @@ HUB_WEIGHTS = {
         entry["weights"],
         entry.get("revision", hub_weights.DEFAULT_REVISION),
     )
-    for entry in config.get("models", []) + config.get("judges", [])
+    for entry in config.get("models", [])
+    + config.get("judges", [])
+    + list(SAMPLE_JUDGES.values())
     if is_on_hub(entry)
 }
 

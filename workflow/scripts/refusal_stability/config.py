@@ -230,6 +230,11 @@ def _cache_problems(config: dict[str, Any]) -> Iterator[str]:
 
 
 def _label_problems(config: dict[str, Any]) -> Iterator[str]:
+    if judge_settings.of_sample(config):
+        yield (
+            f"{judge_settings.SAMPLE_JUDGES}: a run that starts from labels has no replies "
+            "for them to judge. Hint: remove the key, and add their labels to labels"
+        )
     for key in MODEL_KEYS:
         if key in config:
             yield (
@@ -277,16 +282,20 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
     yield from prompt_settings.problems(config["prompts"])
     for kind in ("models", "judges"):
         yield from _name_problems(kind, [entry["name"] for entry in config[kind]])
-        for number, entry in enumerate(config[kind]):
-            if "weights" in entry:
-                yield from _path_problems(f"{kind}[{number}].weights", entry["weights"])
-                yield from _weights_problems(f"{kind}[{number}]", entry, demo_models)
-    for number, model in enumerate(config["models"]):
-        yield from model_settings.problems(f"models[{number}]", model, config["temperatures"])
-    for number, judge in enumerate(config["judges"]):
+    of_sample = judge_settings.of_sample(config)
+    yield from _name_problems(judge_settings.SAMPLE_JUDGES, [judge["name"] for judge in of_sample])
+    yield from judge_settings.sample_problems(config)
+    models = [(f"models[{number}]", model) for number, model in enumerate(config["models"])]
+    for where, entry in models + judge_settings.numbered(config):
+        if "weights" in entry:
+            yield from _path_problems(f"{where}.weights", entry["weights"])
+            yield from _weights_problems(where, entry, demo_models)
+    for where, model in models:
+        yield from model_settings.problems(where, model, config["temperatures"])
+    for where, judge in judge_settings.numbered(config):
         key = judge_settings.FILE_KEYS[judge["kind"]]
-        yield from _path_problems(f"judges[{number}].{key}", judge[key])
-        yield from judge_settings.problems(f"judges[{number}]", judge)
+        yield from _path_problems(f"{where}.{key}", judge[key])
+        yield from judge_settings.problems(where, judge)
     seen: dict[str, float] = {}
     for number, temperature in enumerate(config["temperatures"]):
         if 0 < temperature < MIN_SAMPLING_TEMPERATURE:

@@ -5,7 +5,7 @@ Declared once here, checked by :mod:`refusal_stability.files` on reading and on 
 
 import dataframely as dy
 
-from refusal_stability.labels import ERROR, LABELS, SCORINGS
+from refusal_stability.labels import ERROR, LABELS, SCORINGS, VALID_LABELS
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _PROMPT_ID = r"^[0-9a-f]{12}$"
@@ -101,6 +101,32 @@ class Stability(dy.Schema):
     flip = dy.Bool(nullable=True)
     hard_flip = dy.Bool(nullable=True)
     pair_disagreement = dy.Float64(nullable=True, min=0, max=1)
+
+
+class AgreementSample(dy.Schema):
+    """One row a response of the sample of the experiment judge_agreement.
+
+    ``stratum`` is what the run's first judge says of it.
+    """
+
+    model = dy.String(primary_key=True, min_length=1)
+    prompt_id = dy.String(primary_key=True, min_length=1)
+    temperature = dy.Float64(primary_key=True, min=0)
+    seed = dy.Int64(primary_key=True)
+    stratum = dy.Enum([*VALID_LABELS, "invalid"])
+    response_sha256 = dy.String(nullable=True, regex=_SHA256)
+
+
+class ToLabel(dy.Schema):
+    """One row a response of the same sample, for a person who labels it: text, and no label."""
+
+    model = dy.String(primary_key=True, min_length=1)
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    temperature = dy.Float64(primary_key=True, min=0)
+    seed = dy.Int64(primary_key=True)
+    prompt = dy.String(min_length=1)
+    response = dy.String()
+    response_sha256 = dy.String(regex=_SHA256)
 
 
 class KeptReplies(dy.Schema):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import InputError
+from refusal_stability.judge_settings import numbered
 
 if TYPE_CHECKING:
     from refusal_stability.label_files import LabelFiles
@@ -27,13 +28,13 @@ def check_judges(config: dict[str, Any]) -> None:
     Raises:
         InputError: dataframely is missing, or a file is wrong; one line names file and row.
     """
-    for number, judge in enumerate(config.get("judges", [])):
+    for where, judge in numbered(config):
         if judge["kind"] != "human":
             continue
         # It brings polars along.
         if find_spec("dataframely") is None:
             raise InputError(
-                f"judges[{number}].labels: to plan a run with human labels, Snakemake's Python "
+                f"{where}.labels: to plan a run with human labels, Snakemake's Python "
                 "needs dataframely. Hint: pip install dataframely"
             )
         check_known(

@@ -16,6 +16,8 @@ FILE_KEYS = {
     "string_match": "phrases",
     "human": "labels",
 }
+# The key of judges that label the sample of the experiment judge_agreement only.
+SAMPLE_JUDGES = "experiments.judge_agreement.judges"
 # Kinds that know no PARTIAL.
 _TWO_LABELS = ("string_match",)
 # Settings that say the same as their absence, which is how they stand in what jobs are told: what
@@ -52,6 +54,33 @@ def instructions_file(judge: dict[str, Any]) -> str:
 def labels_of(judge: dict[str, Any]) -> tuple[str, ...]:
     """Return the valid labels that a judge can give; of a classifier, its file says more."""
     return (REFUSE, COMPLY) if judge["kind"] in _TWO_LABELS else VALID_LABELS
+
+
+def of_sample(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the judges of a configuration that label a sample only; see SAMPLE_JUDGES."""
+    return config.get("experiments", {}).get("judge_agreement", {}).get("judges", [])
+
+
+def numbered(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return (key, entry) of the judges of a run, and of those that label a sample only."""
+    lists = {"judges": config.get("judges", []), SAMPLE_JUDGES: of_sample(config)}
+    return [
+        (f"{key}[{number}]", judge)
+        for key, judges in lists.items()
+        for number, judge in enumerate(judges)
+    ]
+
+
+def sample_problems(config: dict[str, Any]) -> Iterator[str]:
+    """Yield the judges of a sample that are also judges of the run, by name, one line each."""
+    names = {judge["name"].lower(): f"judges[{n}]" for n, judge in enumerate(config["judges"])}
+    for number, judge in enumerate(of_sample(config)):
+        if judge["name"].lower() in names:
+            yield (
+                f"{SAMPLE_JUDGES}[{number}].name: '{judge['name']}' is already the name of "
+                f"{names[judge['name'].lower()]}, which is compared anyhow. Hint: remove it, or "
+                "give it a name of its own"
+            )
 
 
 def problems(where: str, judge: dict[str, Any]) -> Iterator[str]:

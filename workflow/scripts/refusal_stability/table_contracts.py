@@ -2,7 +2,7 @@
 
 import dataframely as dy
 
-from refusal_stability.labels import SCORINGS, VALID_LABELS
+from refusal_stability.labels import LABELS, SCORINGS, VALID_LABELS
 
 
 def _name() -> dy.Column:
@@ -382,6 +382,33 @@ EXPERIMENT_TABLES = {
             ("calls_basis", "tokens_basis", "hours_basis"),
             dy.Enum(["exact", "measured", "at_most", "unknown"]),
         ),
+    ),
+    "judge_agreement": _table(
+        judge_a=_name(),
+        judge_b=_name(),
+        model=_name(),
+        **_counts("n", "n_invalid"),
+        **_estimates(_share, "agreement"),
+        **_estimates(_signed, "kappa", "krippendorff_alpha", "gwet_ac1"),
+    ),
+    "judge_agreement_confusion": _table(
+        judge_a=_name(),
+        judge_b=_name(),
+        model=_name(),
+        label_a=_choice(*VALID_LABELS),
+        label_b=_choice(*VALID_LABELS),
+        **_counts("n", "n_invalid"),
+        **_estimates(_share, "share"),
+    ),
+    "judge_agreement_responses": _table(
+        model=_name(),
+        prompt_id=_name(),
+        temperature=_temperature(),
+        seed=dy.Int64(primary_key=True),
+        judge=_name(),
+        stratum=dy.Enum([*VALID_LABELS, "invalid"]),
+        differ=dy.Bool(),
+        label=dy.Enum(LABELS),
     ),
 }
 
