@@ -25,11 +25,11 @@ help: ## list the targets
 
 setup: $(VENV)/.installed ## make .venv and install the pinned requirements
 
-demo: setup ## set up, run the demo and write its report
+demo: setup ## set up, run the demo and write its reports
 	$(DEMO) --cores $(CORES) $(LOGGER)
 	@test -f $(REPORT) && test -z "$$(find results/demo/tables results/demo/figures workflow/report -newer $(REPORT))" \
 		|| $(DEMO) --report $(REPORT)
-	@echo "The report: $(REPORT)"
+	@echo "The report: results/demo/stability_report.html, and what made each number: $(REPORT)"
 
 plan: setup ## jobs, calls, tokens, GPU-hours and money of CONFIG=config/my.yaml, before they are spent
 	@$(BIN)/snakemake --configfile $(CONFIG) --cores 1 --quiet all -- plan

@@ -40,6 +40,7 @@ else:
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/experiment_paths.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/sampling_experiments.smk"
@@ -69,11 +70,12 @@ localrules:
     all,
 
 
-# Everything: tables and figures.
+# Everything: tables, figures and the page that people read.
 rule all:
     default_target: True
     input:
         ALL_TABLES,
         ALL_FIGURES,
+        REPORT_PAGE,
     message:
-        f"All tables and figures are in {RUN}"
+        f"All tables and figures are in {RUN}, the page to read is {REPORT_PAGE}"

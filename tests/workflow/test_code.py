@@ -205,9 +205,9 @@ def test_every_environment_holds_what_its_script_imports() -> None:
         "statistics": ["tables"],
         "experiments": [*experiments(), "agreement_sample"],
     }
-    packages = {"yaml": "pyyaml"}
+    packages = {"yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 15
+    assert len(environments) == 16
     for path in environments:
         for script in scripts.get(path.stem, [path.stem]):
             imported = third_party_imports(REPOSITORY / f"workflow/scripts/{script}.py")

@@ -106,7 +106,7 @@ def test_a_person_who_labelled_a_sample_beside_the_judges(finished_copy: Workspa
     assert drawn == {path.stem for path in (finished_copy.run / "figures/judge-good").glob("*.svg")}
     # Another label makes this judge anew, and no other.
     sample.write_csv(finished_copy.folder / "ann.csv")
-    aggregates = {"stability": 1, "statistics": 1, "figures": 3, "cost": 1}
+    aggregates = {"stability": 1, "statistics": 1, "figures": 3, "cost": 1, "report_page": 1}
     assert finished_copy.planned() == {"judge_without_gpu": 2, **aggregates}
 
 

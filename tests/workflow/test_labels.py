@@ -27,7 +27,7 @@ CONFIG = {
     "statistics": {"bootstrap_resamples": 200, "max_invalid_share": 0.1},
 }
 # Without the targets.
-PLAN = {"import_labels": 1, "stability": 2, "statistics": 1, "figures": 2}
+PLAN = {"import_labels": 1, "stability": 2, "statistics": 1, "figures": 2, "report_page": 1}
 
 
 def labels(judge: str) -> pl.DataFrame:
@@ -269,7 +269,7 @@ def test_what_the_import_sees_writes_nothing(workspace: Workspace, mistake: str)
 def test_what_reruns_what(imported_copy: Workspace) -> None:
     assert imported_copy.planned() == {}
     imported_copy.write_config(CONFIG | {"statistics": {"unstable_below": 0.7}})
-    assert imported_copy.planned() == {"statistics": 1, "figures": 2}
+    assert imported_copy.planned() == {"statistics": 1, "figures": 2, "report_page": 1}
     imported_copy.write_config(CONFIG | {"judge_aliases": {"kind": ["nice"]}})
     assert imported_copy.planned() == PLAN
     imported_copy.write_config(CONFIG)

@@ -14,6 +14,7 @@ def test_the_study_plans_80_cells_with_the_slurm_profile(workspace: Workspace) -
         "statistics": 1,
         "cost": 1,
         "figures": 1,
+        "report_page": 1,
     }
 
 
@@ -28,6 +29,7 @@ def test_the_demo_plans_40_cells(workspace: Workspace) -> None:
         "statistics": 1,
         "cost": 1,
         "figures": 2,
+        "report_page": 1,
     }
 
 
@@ -45,6 +47,7 @@ def test_one_of_everything(workspace: Workspace) -> None:
         "statistics": 1,
         "cost": 1,
         "figures": 1,
+        "report_page": 1,
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from workspace import Workspace
 
-AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1}
+AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1, "report_page": 1}
 
 
 def edit(path: str, old: str, new: str) -> Callable[[Workspace], None]:
@@ -80,7 +80,7 @@ def of_statistics(**settings: object) -> Callable[[dict], None]:
 ONE_MODEL = {"generate": 4, "judge": 2, **AGGREGATES}
 # Both models' two cells of a new seed or temperature, then both judges on both models.
 NEW_CELLS = {"generate": 4, "judge": 4, **AGGREGATES}
-STATISTICS_AND_ITS_FIGURES = {"statistics": 1, "figures": 2}
+STATISTICS_AND_AFTER = {"statistics": 1, "figures": 2, "report_page": 1}
 RUBRIC = "resources/rubrics/demo.txt"
 VERSIONS = "workflow/scripts/refusal_stability/versions.py"
 
@@ -96,11 +96,11 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "the kind of a model spelt out": (configure(of_model(kind="vllm")), {}),
     "a judge added": (
         configure(add_judge),
-        {"judge": 2, "stability": 1, "statistics": 1, "figures": 3, "cost": 1},
+        {"judge": 2, **AGGREGATES, "stability": 1, "figures": 3},
     ),
     "a judge without a model added": (
         configure(add_string_match),
-        {"judge_without_gpu": 2, "stability": 1, "statistics": 1, "figures": 3, "cost": 1},
+        {"judge_without_gpu": 2, **AGGREGATES, "stability": 1, "figures": 3},
     ),
     "the kind of a judge spelt out": (
         configure(lambda config: config["judges"][0].update(kind="vllm")),
@@ -118,7 +118,7 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "seed_scope": (configure(of_model(seed_scope="cell")), ONE_MODEL),
     "a judge's max_model_len": (
         configure(lambda config: config["judges"][0].update(max_model_len=250)),
-        {"judge": 2, "stability": 1, "statistics": 1, "figures": 2, "cost": 1},
+        {"judge": 2, **AGGREGATES, "stability": 1},
     ),
     "another folder for the cache": (
         configure(lambda config: config.update(cache="elsewhere")),
@@ -129,10 +129,14 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
         configure(lambda config: config.update(prices={"currency": "EUR", "gpu_hour": 2})),
         {"cost": 1},
     ),
-    "unstable_below": (configure(of_statistics(unstable_below=0.7)), STATISTICS_AND_ITS_FIGURES),
+    "text in the page": (
+        configure(lambda config: config.update(report={"text": "include"})),
+        {"report_page": 1},
+    ),
+    "unstable_below": (configure(of_statistics(unstable_below=0.7)), STATISTICS_AND_AFTER),
     "max_invalid_share": (
         configure(of_statistics(max_invalid_share=0.5)),
-        STATISTICS_AND_ITS_FIGURES,
+        STATISTICS_AND_AFTER,
     ),
     "prompts.limit": (
         configure(lambda config: config["prompts"].update(limit=11)),

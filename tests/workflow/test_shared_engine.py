@@ -216,7 +216,7 @@ def test_a_cell_is_made_again_where_the_engines_folder_was_cleared(shared_copy: 
 # What comes before a rule's own reason to run must not hide it: each of these is for the job of the
 # engine and for those that take what it made.
 JUDGED_AGAIN = {"judge_models": 2, "take_verdicts": 4}
-AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1}
+AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1, "report_page": 1}
 ONE_MODEL = {"generate_model": 1, "take_cell": 4, **JUDGED_AGAIN, **AGGREGATES}
 
 

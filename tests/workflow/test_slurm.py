@@ -182,6 +182,7 @@ def test_an_added_model_submits_only_its_own_jobs_and_its_cells_as_one_array(
         ("stability", "COMPLETED"): 1,
         ("statistics", "COMPLETED"): 1,
         ("figures", "COMPLETED"): 1,
+        ("report_page", "COMPLETED"): 1,
     }
     cells = [job.id for job in jobs if job.rule == "generate"]
     assert [job.partition("_")[2] for job in cells] == ["1", "2"]

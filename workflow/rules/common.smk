@@ -28,6 +28,7 @@ from refusal_stability import (
     judge_settings,
     model_settings,
     prompt_settings,
+    report_settings,
     versions,
 )
 from refusal_stability.cells import temperature_text
@@ -74,15 +75,17 @@ try:
         [model["name"] for model in config.get("models", [])]
         or list(dict.fromkeys(model for _, model in LABEL_PAIRS)),
     )
+    report_settings.check(config)
 except RefusalStabilityError as error:
     # One line: a raised error would show the reader this file instead of his own.
     sys.exit(f"error: {error}")
 
+SELF_JUDGING = list(
+    model_settings.self_judging(config.get("models", []), config.get("judges", []))
+)
 # Once, and not again by every job that reads this file on its node.
 if workflow.is_main_process:
-    for warning in model_settings.self_judging(
-        config.get("models", []), config.get("judges", [])
-    ):
+    for warning in SELF_JUDGING:
         print(f"warning: {warning}", file=sys.stderr)
 
 RUN = f"results/{config['run']}"
@@ -299,6 +302,11 @@ def resource_by_model(value):
     """The same for a resource, which is a plain value where all models have the same."""
     values = {value(model) for model in MODELS.values() if "weights" in model}
     return values.pop() if len(values) == 1 else by_model(value)
+
+
+# The page that people read, and its template, style and scripts.
+REPORT_PAGE = f"{RUN}/stability_report.html"
+PAGE_RESOURCES = sorted(map(str, Path("resources/report").glob("*.*")))
 
 
 def package(*modules):

@@ -25,6 +25,7 @@ def experiment_package(*modules):
         *modules,
         "experiments",
         "experiment_figures",
+        "words",
         "figure_parts",
         "grid",
         "stability",

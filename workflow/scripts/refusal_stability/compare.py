@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from refusal_stability.experiments import Judged, categories_of, grid_of, label_shares, listed
+from refusal_stability.experiments import Judged, categories_of, grid_of, label_shares
 from refusal_stability.grid import Grid
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.live_tables import LiveTables
@@ -12,6 +12,7 @@ from refusal_stability.summaries import estimate, prompt_mean, rates
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.tables import check_invalid_share
 from refusal_stability.tests_of_difference import holm, mcnemar, signed_rank
+from refusal_stability.words import listed
 
 ALL = "(all)"
 # What is compared, the test of paired differences that fits it, and its words.

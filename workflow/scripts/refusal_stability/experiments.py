@@ -1,6 +1,6 @@
 """What experiments share: the verdicts they start from, and what they leave behind."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,6 +15,7 @@ from refusal_stability.grid import Grid, make_grid
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.stability import stability
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.words import listed as listed
 
 # Verdicts by judge and model, each table keeps the contract Verdicts.
 Judged = dict[tuple[str, str], pl.DataFrame]
@@ -50,11 +51,6 @@ def label_shares(counts: np.ndarray) -> np.ndarray:
     assert counts.shape[-1] == len(VALID_LABELS)
     with np.errstate(invalid="ignore"):
         return counts / counts.sum(axis=-1, keepdims=True)
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return "a", "a and b" or "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def write(

@@ -66,7 +66,11 @@ def write_csv(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> Non
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write a manifest: readable JSON, keys in the order given."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text in UTF-8."""
     _write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 

@@ -1,0 +1,115 @@
+// Explore: one measure at a time, by everything that it can be taken by; a model that is chosen
+// stands out in every chart and alone in every table.
+
+const MEASURES = {
+  mean_ssi: "Mean SSI",
+  flip_rate: "Flip rate",
+  hard_flip_rate: "Hard flip rate",
+  refusal_rate: "Refusal rate",
+  partial_rate: "Rate of PARTIAL",
+  comply_rate: "Compliance rate",
+  unstable_rate: "Share of unstable prompts",
+  pair_disagreement: "Pair disagreement",
+};
+// By the name of the chart: its table, the columns that tell its rows apart, and its words.
+const VIEWS = [
+  ["models", "models", ["model"], "by model"],
+  ["temperature", "within_temperature", ["model", "temperature"], "by temperature"],
+  ["judges", "models", ["judge", "model"], "by judge"],
+  ["scoring", "scoring", ["model", "scoring"], "by scoring"],
+  ...Object.keys(data.groupings).map((name) => [name, "categories", ["group", "model"], `by ${name}`]),
+];
+const explore = { judge: data.judges[0], measure: "mean_ssi", chosen: [] };
+
+function exploreRows(name, table) {
+  return rowsOf(table).filter(
+    (row) =>
+      row.model !== ALL &&
+      (name === "judges" || row.judge === explore.judge) &&
+      (table !== "categories" || row.grouping === name),
+  );
+}
+
+function exploreView([name, table, keys, words]) {
+  const measure = explore.measure;
+  const every = exploreRows(name, table);
+  const title = `${MEASURES[measure]} ${words}`;
+  const marks = every
+    .filter((row) => row[measure] !== null)
+    .map((row) => ({
+      ...Object.fromEntries(keys.map((key) => [key, row[key]])),
+      value: row[measure],
+      low: row[`${measure}_low`],
+      high: row[`${measure}_high`],
+    }));
+  const part = document.getElementById(`explore-${name}`);
+  part.querySelector("h3").textContent = title;
+  const told = marks
+    .slice(0, 12)
+    .map((row) => `${keys.map((key) => row[key]).join(", ")}: ${shown(row.value)}`)
+    .join("; ");
+  const more = marks.length > 12 ? "; and more, in the table below" : "";
+  const described = `${title}, with 95% intervals. ${told || "Nothing to draw"}${more}.`;
+  const holder = part.querySelector(".chart");
+  holder.hidden = !marks.length;
+  part.querySelector(".nothing").hidden = marks.length > 0;
+  if (marks.length) chart(holder, name, marks, described, { chosen: explore.chosen, onmodel: choose });
+  const kept = every.filter((row) => !explore.chosen.length || explore.chosen.includes(row.model));
+  const columns = [...keys, "n_prompts", "n_invalid", measure, `${measure}_low`, `${measure}_high`];
+  sortableTable(part.querySelector(".table"), { rows: kept, columns, caption: title, file: `${name}_${measure}.csv` });
+}
+
+function drawExplore() {
+  for (const button of document.querySelectorAll("#chips button"))
+    button.setAttribute("aria-pressed", explore.chosen.includes(button.value));
+  VIEWS.forEach(exploreView);
+}
+
+function choose(model) {
+  const { chosen } = explore;
+  explore.chosen = chosen.includes(model) ? chosen.filter((one) => one !== model) : [...chosen, model];
+  drawExplore();
+}
+
+function drawTable(name) {
+  const table = data.tables[name];
+  sortableTable(document.getElementById("any-table"), {
+    rows: rowsOf(name), columns: table.columns, caption: `Table ${inWords(name)}`, file: `${name}.csv`,
+  });
+}
+
+function startExplore() {
+  const grid = document.getElementById("explore-grid");
+  for (const [name, , , words] of VIEWS)
+    grid.append(
+      element(
+        "article",
+        { id: `explore-${name}`, class: "panel" },
+        element("h3", {}, words),
+        element("div", { class: "chart" }),
+        element("p", { class: "nothing note", hidden: true }, "Nothing to draw: the run has no such estimate."),
+        element("details", {}, element("summary", {}, "The numbers"), element("div", { class: "table" })),
+      ),
+    );
+  const judge = document.getElementById("explore-judge");
+  options(judge, data.judges.map((name) => [name, name]));
+  judge.addEventListener("change", () => { explore.judge = judge.value; drawExplore(); });
+  const measure = document.getElementById("explore-measure");
+  options(measure, Object.entries(MEASURES));
+  measure.addEventListener("change", () => { explore.measure = measure.value; drawExplore(); });
+  document.getElementById("chips").append(
+    ...data.models.map((model, place) =>
+      element(
+        "button",
+        { type: "button", class: `chip m${place % 7}`, value: model, "aria-pressed": "false", onclick: () => choose(model) },
+        element("span", { "aria-hidden": "true" }, "●■▲◆▼✚━"[place % 7]),
+        ` ${model}`,
+      ),
+    ),
+  );
+  const any = document.getElementById("any-name");
+  options(any, Object.keys(data.tables).map((name) => [name, inWords(name)]));
+  any.addEventListener("change", () => drawTable(any.value));
+  drawTable(any.value);
+  drawExplore();
+}

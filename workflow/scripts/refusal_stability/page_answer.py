@@ -1,0 +1,206 @@
+"""The first words of a run's page: what was found, in sentences, by the tables' numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from refusal_stability.contracts import POOLED
+from refusal_stability.grid import ALL_MODELS
+from refusal_stability.live_tables import LiveTables
+from refusal_stability.words import counted, listed, percent
+
+# Below this, the model of the judges' errors does not expect the flips that were seen.
+MISFIT_P = 0.05
+# Of more models the headline names the ends only.
+_NAMED = 3
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing that was found: a short name, the number that stands out, a sentence or two."""
+
+    name: str
+    number: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the first screen says, under the first judge.
+
+    Attributes:
+        headline: one sentence.
+        design: what was asked, of whom, how often.
+        points: what else was found.
+    """
+
+    headline: str
+    design: str
+    points: list[Point]
+
+
+def answer(
+    tables: dict[str, pl.DataFrame], stability: pl.DataFrame, n_temperatures: int, n_seeds: int
+) -> Answer:
+    """Return the first words.
+
+    Args:
+        tables: by name, those of :mod:`refusal_stability.table_contracts`.
+        stability: of the first judge of the tables; keeps the contract
+            :class:`~refusal_stability.contracts.Stability`.
+    """
+    judges = tables["models"]["judge"].unique(maintain_order=True).to_list()
+    judge = judges[0]
+    rows = tables["models"].filter(pl.col("model") != ALL_MODELS, judge=judge).rows(named=True)
+    points = [
+        _ssi(rows),
+        _hard(stability),
+        _temperature(tables, stability, judge, n_temperatures),
+        _judges_share(tables, judge, len(judges)),
+    ]
+    return Answer(
+        headline=_headline(rows, n_temperatures * n_seeds),
+        design=_design(rows, judges, n_temperatures, n_seeds),
+        points=[point for point in points if point],
+    )
+
+
+def percent_interval(row: dict[str, Any], name: str) -> str:
+    """Return a share and its interval, "63% [52, 75]"."""
+    low, high = (row[f"{name}_{end}"] for end in ("low", "high"))
+    if row[name] is None or low is None:
+        return percent(row[name])
+    ends = f"{100 * low:.0f}, {100 * high:.0f}".replace("-", "\N{MINUS SIGN}")
+    return f"{percent(row[name])} [{ends}]"
+
+
+def _headline(rows: Rows, samples: int) -> str:
+    known = [row for row in rows if row["flip_rate"] is not None]
+    if not known:
+        return "No reply has a valid label, so nothing can be said of stability."
+    if samples == 1:
+        return "Each prompt was asked once, so nothing can be said of stability."
+    known = sorted(known, key=lambda row: row["flip_rate"], reverse=True)
+    most, *_, least = [known[0], *known]
+    if len(known) > _NAMED:
+        return (
+            f"Asked again, models change their decision on {percent(least['flip_rate'])} "
+            f"({known[-1]['model']}) to {percent(most['flip_rate'])} ({most['model']}) of prompts."
+        )
+    first, *rest = known
+    others = [f"{row['model']} on {percent(row['flip_rate'])}" for row in rest]
+    said = f"{first['model']} changes its decision on {percent(first['flip_rate'])} of prompts"
+    return f"Asked again, {listed([said, *others])}."
+
+
+def _design(rows: Rows, judges: Sequence[str], n_temperatures: int, n_seeds: int) -> str:
+    prompts = max((row["n_prompts"] for row in rows), default=0)
+    labelled = f"{judges[0]} labelled the replies REFUSE, PARTIAL or COMPLY"
+    if judges[1:]:
+        labelled += f", and so did {listed(judges[1:])}; what is said here is under {judges[0]}"
+    return (
+        f"{counted(len(rows), 'model')} answered {counted(prompts, 'prompt')} "
+        f"{counted(n_temperatures * n_seeds, 'time')} each, with "
+        f"{counted(n_temperatures, 'temperature')} and {counted(n_seeds, 'seed')}. {labelled}."
+    )
+
+
+def _ssi(rows: Rows) -> Point | None:
+    known = [row for row in rows if row["mean_ssi"] is not None]
+    if not known:
+        return None
+    said = [f"{row['model']} {LiveTables.estimate(row, 'mean_ssi')}" for row in known]
+    ends = [min(row["mean_ssi"] for row in known), max(row["mean_ssi"] for row in known)]
+    shown = list(dict.fromkeys(f"{end:.2f}" for end in ends))
+    return Point(
+        "Mean SSI",
+        "\N{EN DASH}".join(shown),
+        f"The share of a prompt's most frequent label, 1 if the model always decides alike: "
+        f"{'; '.join(said)}.",
+    )
+
+
+def _hard(stability: pl.DataFrame) -> Point | None:
+    pooled = stability.filter(scoring="three_way", scope=POOLED)
+    flips = pooled.filter("flip")
+    if flips.is_empty():
+        return Point("Hard flips", "none", "No prompt has more than one label.")
+    hard = flips.filter("hard_flip").height
+    return Point(
+        "Hard flips",
+        percent(hard / flips.height),
+        f"Of {counted(flips.height, 'flip')} (a model and a prompt with more than one label), "
+        f"{hard} {'is' if hard == 1 else 'are'} hard: the same prompt was refused and complied "
+        "with.",
+    )
+
+
+def _temperature(
+    tables: dict[str, pl.DataFrame], stability: pl.DataFrame, judge: str, n_temperatures: int
+) -> Point | None:
+    if n_temperatures < 2:
+        return None
+    effect = tables["temperature_effect"].filter(judge=judge, unit="prompt").rows(named=True)
+    # That of all models, the last, if there are several.
+    drop = effect[-1]["ssi_drop"] if effect else None
+    if drop is None:
+        return None
+    word = "falls" if drop >= 0 else "rises"
+    of = f" of {effect[-1]['model']}" if effect[-1]["model"] != ALL_MODELS else ""
+    amount = {name: abs(drop) if name == "ssi_drop" else effect[-1][name] for name in effect[-1]}
+    if drop < 0:
+        amount |= {
+            "ssi_drop_low": -effect[-1]["ssi_drop_high"],
+            "ssi_drop_high": -effect[-1]["ssi_drop_low"],
+        }
+    text = (
+        f"From the lowest temperature to the highest, mean SSI{of} {word} by "
+        f"{LiveTables.estimate(amount, 'ssi_drop')}."
+    )
+    three_way = stability.filter(scoring="three_way")
+    pooled = three_way.filter("flip", scope=POOLED)
+    within = three_way.filter(pl.col("scope") != POOLED, pl.col("flip")).unique(
+        ["model", "prompt_id"]
+    )
+    between = pooled.join(within, on=["model", "prompt_id"], how="anti").height
+    if pooled.height:
+        text += (
+            f" {between} of {counted(pooled.height, 'flip')} "
+            f"({percent(between / pooled.height)}) are between temperatures only, with one label "
+            "at each."
+            if between
+            else " Every flip shows within one temperature already."
+        )
+    return Point("Temperature", f"{-drop:+.2f}".replace("-", "\N{MINUS SIGN}"), text)
+
+
+def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) -> Point:
+    noise = tables["judge_noise"].filter(
+        judge=judge, scope=POOLED, method="two_judges", measure="flip_rate"
+    )
+    rows = [row for row in noise.rows(named=True) if row["judge_share"] is not None]
+    if not rows:
+        why = "one judge alone cannot tell" if n_judges == 1 else "these labels do not tell"
+        return Point("The judge", "unknown", f"How many flips are {judge}'s own errors: {why}.")
+    # Several pairs of judges give several estimates: that of the first other judge.
+    row = [row for row in rows if row["other_judge"] == rows[0]["other_judge"]][-1]
+    of = "" if row["model"] == ALL_MODELS else f" on {row['model']}"
+    text = (
+        f"An estimated {percent_interval(row, 'judge_share')} of the flip rate{of} is "
+        f"{judge}'s own errors, by comparison with {row['other_judge']}."
+    )
+    low, high = row["judge_share_low"], row["judge_share_high"]
+    if low is not None and low <= 0 <= high:
+        text += " That is not told apart from none."
+    elif row["judge_share"] < 0:
+        text += " Below zero: its errors hide more flips than they make."
+    if row["check_p"] is not None and row["check_p"] < MISFIT_P:
+        text += (
+            f" The model behind it does not expect the flips that were seen "
+            f"({LiveTables.p_value(row['check_p'])}): take it for a hint."
+        )
+    return Point("The judge", percent(row["judge_share"]), text)

@@ -1,0 +1,161 @@
+"""The charts of a run's page, by altair: each without rows, which the page gives it.
+
+Which models stand out, the page says by the parameter ``chosen``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+# Okabe and Ito's palette, as in the figures; shapes tell models apart in grey.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "stroke"]
+ROWS = "rows"
+_FADED = 0.2
+# Pixels of a model within a group, and between groups.
+_STEP, _GAP = 17, 16
+_BAR = 50
+SHARE = "share of prompts"
+_CHOSEN = "!length(chosen) || indexof(chosen, datum.model) >= 0"
+
+
+def charts(
+    models: Sequence[str], judges: Sequence[str], groups: dict[str, Sequence[str]]
+) -> dict[str, dict[str, Any]]:
+    """Return Vega-Lite specifications by name.
+
+    Rows of "flips" have model, flips, low, high and hard; those of the others model, value, low,
+    high and what the chart is by: temperature, judge, scoring, or group.
+
+    Args:
+        models, judges: in their order.
+        groups: by the name of the chart, its groups: those of sources or categories.
+    """
+    by = {"judges": ("judge", judges), "scoring": ("scoring", None)}
+    by |= {name: ("group", values) for name, values in groups.items()}
+    specs = {
+        "flips": _flips(models),
+        "models": _intervals(models, "model", models, lone=True),
+        "temperature": _lines(models),
+        **{name: _intervals(models, *fields) for name, fields in by.items()},
+    }
+    return {name: spec.to_dict() for name, spec in specs.items()}
+
+
+def compared_chart(models: Sequence[str]) -> dict[str, Any]:
+    """Return the chart of prompts by their SSI in two runs; rows have model, there, here and n."""
+    axis = alt.Scale(domain=[0.3, 1], nice=False)
+    diagonal = (
+        alt.Chart(alt.InlineData([{"there": 0.3, "here": 0.3}, {"there": 1, "here": 1}]))
+        .mark_line(strokeDash=[4, 4], opacity=0.6, color="grey")
+        .encode(x="there:Q", y="here:Q")
+    )
+    points = (
+        alt.Chart(alt.NamedData(name=ROWS))
+        .mark_point(opacity=0.8)
+        .encode(
+            x=alt.X("there:Q", title="SSI in the other run", scale=axis),
+            y=alt.Y("here:Q", title="SSI in this run", scale=axis),
+            size=alt.Size("n:Q", title="prompts", scale=alt.Scale(range=[20, 500])),
+            tooltip=["model:N", "there:Q", "here:Q", alt.Tooltip("n:Q", title="prompts")],
+            **_by_model(models),
+        )
+    )
+    return (diagonal + points).properties(width="container", height=320).to_dict()
+
+
+def _flips(models: Sequence[str]) -> alt.LayerChart:
+    base = alt.Chart(alt.NamedData(name=ROWS)).encode(
+        y=alt.Y("model:N", sort=list(models), title=None, axis=alt.Axis(labelLimit=220))
+    )
+    hints = ["model:N", *_numbers("flips", "low", "high", "hard")]
+    every = base.mark_bar(color="#CC6677", opacity=0.45, height={"band": 0.55}).encode(
+        x=_share("flips:Q", SHARE), tooltip=hints
+    )
+    hard = base.mark_bar(color="#CC6677", height={"band": 0.55}).encode(
+        x=_share("hard:Q", SHARE), tooltip=hints
+    )
+    whisker = base.mark_errorbar(ticks={"size": 10}, rule={"strokeWidth": 1.5}).encode(
+        x=_share("low:Q", SHARE), x2="high:Q"
+    )
+    return (every + hard + whisker).properties(width="container", height=_BAR * len(models))
+
+
+def _intervals(
+    models: Sequence[str], by: str, values: Sequence[str] | None, lone: bool = False
+) -> alt.LayerChart:
+    """Return estimates with their intervals: a row a value, within it a mark a model."""
+    y = alt.Y(f"{by}:N", sort=list(values) if values else None, title=None)
+    y.axis = alt.Axis(labelLimit=180, domain=False, ticks=False)
+    base = _base().encode(y=y)
+    n_values = len(values) if values else 3
+    height = n_values * (_STEP * len(models) + _GAP)
+    if lone:
+        height = n_values * (_STEP + _GAP)
+    else:
+        base = base.encode(yOffset=alt.YOffset("model:N", sort=list(models)))
+    hints = [f"{by}:N"] if lone else [f"{by}:N", "model:N"]
+    bars = base.mark_rule(strokeWidth=2).encode(
+        x=_share("low:Q", None), x2="high:Q", **_by_model(models, None)
+    )
+    points = base.mark_point(filled=True, size=70, cursor="pointer").encode(
+        x=_share("value:Q", None),
+        tooltip=[*hints, *_numbers("value", "low", "high")],
+        **_by_model(models),
+    )
+    return (bars + points).add_params(_chosen()).properties(width="container", height=height)
+
+
+def _lines(models: Sequence[str]) -> alt.LayerChart:
+    base = _base().encode(x=alt.X("temperature:Q", title="temperature", axis=alt.Axis(tickCount=5)))
+    line = base.mark_line().encode(y=_height("value:Q"), **_by_model(models, None))
+    bars = base.mark_rule(strokeWidth=1.5).encode(
+        y=_height("low:Q"), y2="high:Q", **_by_model(models, None)
+    )
+    points = base.mark_point(filled=True, size=60, cursor="pointer").encode(
+        y=_height("value:Q"),
+        tooltip=["model:N", "temperature:Q", *_numbers("value", "low", "high")],
+        **_by_model(models),
+    )
+    return (line + bars + points).add_params(_chosen()).properties(width="container", height=260)
+
+
+def _base() -> alt.Chart:
+    opacity = alt.condition(_CHOSEN, alt.value(1), alt.value(_FADED))
+    return alt.Chart(alt.NamedData(name=ROWS)).encode(opacity=opacity)
+
+
+def _chosen() -> alt.Parameter:
+    return alt.param(name="chosen", value=[])
+
+
+def _by_model(models: Sequence[str], shape: str | None = "shape") -> dict[str, Any]:
+    """Return a colour a model and a shape a model; the page has the legend."""
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(models))]
+    found = {
+        "color": alt.Color(
+            "model:N", legend=None, scale=alt.Scale(domain=list(models), range=colours)
+        )
+    }
+    if shape:
+        shapes = [SHAPES[place % len(SHAPES)] for place in range(len(models))]
+        scale = alt.Scale(domain=list(models), range=shapes)
+        found[shape] = alt.Shape("model:N", legend=None, scale=scale)
+    return found
+
+
+def _share(field: str, title: str | None) -> alt.X:
+    return alt.X(field, title=title, scale=alt.Scale(zero=False, nice=True), axis=_axis())
+
+
+def _height(field: str) -> alt.Y:
+    return alt.Y(field, title=None, scale=alt.Scale(zero=False, nice=True), axis=_axis())
+
+
+def _axis() -> alt.Axis:
+    return alt.Axis(tickCount=5, labelOverlap=True)
+
+
+def _numbers(*fields: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{field}:Q", format=".3f") for field in fields]
