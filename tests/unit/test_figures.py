@@ -13,10 +13,21 @@ import polars as pl
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from refusal_stability import comparison_figures, files
-from refusal_stability.figure_parts import STYLE, Data
+from refusal_stability.figure_parts import (
+    COLOURS,
+    DASHES,
+    KINDS,
+    LABEL_COLOURS,
+    LABEL_HATCHES,
+    MARKERS,
+    OF_SEVERAL,
+    STYLE,
+    Data,
+)
 from refusal_stability.figures import FIGURES, TABLES_DRAWN, draw_figures
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.live_tables import LiveTables
@@ -187,7 +198,7 @@ def test_every_figure_is_a_file_whose_bytes_repeat(runs: dict[str, Run], tmp_pat
     for folder in ("first", "second"):
         draw_figures(runs["models"].data, tmp_path / folder)
     drawn = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert drawn == sorted(f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png"))
+    assert drawn == sorted(f"{name}.{kind}" for name in FIGURES for kind in KINDS)
     for name in drawn:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
@@ -317,11 +328,38 @@ def test_many_models_stay_on_a_page_that_ends(length: int, runs: dict[str, Run])
 
 
 def test_models_are_told_apart(runs: dict[str, Run]) -> None:
-    models = [f"m{number}" for number in range(49)]
+    models = [f"m{number}" for number in range(70)]
     rows = runs["models"].data.tables["models"].filter(judge="j", model="m")
     many = pl.concat(rows.with_columns(model=pl.lit(name)) for name in models)
     data = with_tables(runs["models"], models=many)
-    assert len({(data.colour(model), data.marker(model)) for model in models}) == 49
+    looks = [data.look(model) for model in models]
+    assert len({(look["color"], look["marker"]) for look in looks}) == 70
+    # Without colour: by markers alone, and by markers and dashes on lines.
+    assert len({look["marker"] for look in looks[:10]} | {OF_SEVERAL["marker"]}) == 11
+    lines = [data.line_look(model) for model in models[:20]]
+    assert len({(line["marker"], line["linestyle"]) for line in lines}) == 20
+    assert (len(COLOURS), len(MARKERS), len(DASHES)) == (7, 10, 4)
+
+
+def lightness(colour: str, seen: np.ndarray) -> float:
+    """CIE L* (0 black, 100 white) of a colour as eyes see it, by a matrix on linear RGB."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    y = float(np.clip(seen @ linear, 0, 1) @ [0.2126, 0.7152, 0.0722])
+    return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1.
+DEUTERANOPIA = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+PROTANOPIA = [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), np.array(DEUTERANOPIA), np.array(PROTANOPIA)])
+def test_labels_are_told_apart_without_colour(seen: np.ndarray) -> None:
+    # From dark to light, 20 of 100 apart: a step of 10 is plain to see on paper.
+    light = [lightness(LABEL_COLOURS[label], seen) for label in VALID_LABELS]
+    assert np.diff(light).min() > 20
+    assert len(set(LABEL_HATCHES.values())) == 3
 
 
 def test_the_judge_of_the_figure_has_the_rows(runs: dict[str, Run]) -> None:

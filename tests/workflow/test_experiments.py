@@ -35,6 +35,7 @@ def check(workspace: Workspace, name: str, said: str) -> None:
     for table in [name, *MORE_TABLES.get(name, [])]:
         files.read_csv(folder / f"{table}.csv", EXPERIMENT_TABLES[table])
     assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

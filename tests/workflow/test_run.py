@@ -210,7 +210,7 @@ def test_the_judges_agreement_agrees_with_a_recount(finished: Workspace) -> None
     assert row["agreement"] == pytest.approx(sum(map(str.__eq__, good, noisy)) / 96)
 
 
-def test_figures_are_drawn_as_svg_and_png(finished: Workspace) -> None:
+def test_figures_are_drawn_as_svg_pdf_and_png(finished: Workspace) -> None:
     for judge in JUDGES:
         drawn = sorted(path.name for path in (finished.run / "figures" / judge).iterdir())
         names = [
@@ -225,7 +225,7 @@ def test_figures_are_drawn_as_svg_and_png(finished: Workspace) -> None:
             "temperature_pairs",
             "thresholds",
         ]
-        assert drawn == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
+        assert drawn == sorted(f"{name}.{kind}" for name in names for kind in ("pdf", "png", "svg"))
 
 
 def test_the_report_is_one_file_with_live_numbers_and_no_text(finished_copy: Workspace) -> None:

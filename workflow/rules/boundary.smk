@@ -78,7 +78,7 @@ rule boundary:
         calibration=f"{EXPERIMENTS}/boundary_calibration.csv",
         prompts=f"{EXPERIMENTS}/boundary_prompts.csv",
         figure=experiment_figure("boundary"),
-        image=f"{EXPERIMENTS}/boundary.png",
+        images=multiext(f"{EXPERIMENTS}/boundary", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/boundary.txt",
     log:
         f"{RUN}/logs/experiments/boundary.log",

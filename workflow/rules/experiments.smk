@@ -24,7 +24,7 @@ rule compare:
         table=f"{EXPERIMENTS}/compare.csv",
         prompts=f"{EXPERIMENTS}/compare_prompts.csv",
         figure=experiment_figure("compare"),
-        image=f"{EXPERIMENTS}/compare.png",
+        images=multiext(f"{EXPERIMENTS}/compare", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/compare.txt",
     log:
         f"{RUN}/logs/experiments/compare.log",
@@ -59,7 +59,7 @@ rule plan_seeds:
     output:
         table=f"{EXPERIMENTS}/plan_seeds.csv",
         figure=experiment_figure("plan_seeds"),
-        image=f"{EXPERIMENTS}/plan_seeds.png",
+        images=multiext(f"{EXPERIMENTS}/plan_seeds", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/plan_seeds.txt",
     log:
         f"{RUN}/logs/experiments/plan_seeds.log",
@@ -96,7 +96,7 @@ rule category_probe:
     output:
         table=f"{EXPERIMENTS}/category_probe.csv",
         figure=experiment_figure("category_probe"),
-        image=f"{EXPERIMENTS}/category_probe.png",
+        images=multiext(f"{EXPERIMENTS}/category_probe", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/category_probe.txt",
     log:
         f"{RUN}/logs/experiments/category_probe.log",
@@ -126,7 +126,7 @@ rule scoring:
     output:
         table=f"{EXPERIMENTS}/scoring.csv",
         figure=experiment_figure("scoring"),
-        image=f"{EXPERIMENTS}/scoring.png",
+        images=multiext(f"{EXPERIMENTS}/scoring", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/scoring.txt",
     log:
         f"{RUN}/logs/experiments/scoring.log",

@@ -27,7 +27,11 @@ rule figures:
             )
             for figure in FIGURES
         ],
-        [f"{RUN}/figures/{{judge}}/{figure}.png" for figure in FIGURES],
+        [
+            f"{RUN}/figures/{{judge}}/{figure}.{kind}"
+            for figure in FIGURES
+            for kind in ["pdf", "png"]
+        ],
     log:
         f"{RUN}/logs/figures/{{judge}}.log",
     conda:

@@ -64,7 +64,7 @@ rule judge_agreement:
         confusion=f"{EXPERIMENTS}/judge_agreement_confusion.csv",
         responses=f"{EXPERIMENTS}/judge_agreement_responses.csv",
         figure=experiment_figure("judge_agreement"),
-        image=f"{EXPERIMENTS}/judge_agreement.png",
+        images=multiext(f"{EXPERIMENTS}/judge_agreement", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/judge_agreement.txt",
     log:
         f"{RUN}/logs/experiments/judge_agreement.log",

@@ -72,7 +72,7 @@ rule pilot:
         temperatures=f"{EXPERIMENTS}/pilot_temperatures.csv",
         cost=f"{EXPERIMENTS}/pilot_cost.csv",
         figure=experiment_figure("pilot"),
-        image=f"{EXPERIMENTS}/pilot.png",
+        images=multiext(f"{EXPERIMENTS}/pilot", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/pilot.txt",
     log:
         f"{RUN}/logs/experiments/pilot.log",

@@ -15,7 +15,7 @@ ALL_FIGURES = expand(
     f"{RUN}/figures/{{judge}}/{{figure}}.{{kind}}",
     judge=JUDGES,
     figure=FIGURES,
-    kind=["svg", "png"],
+    kind=["svg", "pdf", "png"],
 )
 
 

@@ -8,11 +8,11 @@ from refusal_stability.contracts import POOLED
 from refusal_stability.figure_parts import (
     COLOURS,
     INTERVALS,
-    MARKERS,
     NO_LABELS,
     apart,
     errors,
     legend,
+    line_look,
     nothing,
     panels,
     title,
@@ -63,7 +63,7 @@ def boundary(calibration: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
                 capsize=2,
                 ms=5,
                 linewidth=1,
-                **_look(place),
+                **line_look(place),
             )
         of_flips.set(
             xlim=(-0.05, 1.05),
@@ -74,7 +74,8 @@ def boundary(calibration: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
         title(of_ssi, model, width)
         title(of_flips, model, width)
     handles = [
-        Line2D([], [], label=f"T = {scope}", **_look(place)) for place, scope in enumerate(scopes)
+        Line2D([], [], label=f"T = {scope}", **line_look(place))
+        for place, scope in enumerate(scopes)
     ]
     legend(
         figure,
@@ -82,7 +83,3 @@ def boundary(calibration: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
         f"flips, in bins of {_MIN_PROMPTS} prompts or more, under {judge}; {INTERVALS}",
     )
     return figure
-
-
-def _look(place: int) -> dict[str, str]:
-    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)]}

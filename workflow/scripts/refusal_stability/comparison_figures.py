@@ -102,8 +102,7 @@ def temperature_pairs(data: Data) -> Figure:
             axes,
             rows,
             rows["place"].to_list(),
-            color=data.colour(model) if single else "black",
-            marker=data.marker(model) if single else "o",
+            **(data.look(model) if single else {"color": "black", "marker": "o"}),
             capsize=2,
         )
         title(axes, model if single else "mean over models", width)

@@ -12,14 +12,15 @@ from refusal_stability import plan_seeds as plans
 from refusal_stability import scoring as scorings
 from refusal_stability.compare import MEASURES
 from refusal_stability.figure_parts import (
-    COLOURS,
     INTERVALS,
-    MARKERS,
     NO_LABELS,
+    OF_SEVERAL,
     SIGNIFICANT,
     apart,
     forest,
     legend,
+    line_look,
+    look,
     nothing,
     panels,
     row_font,
@@ -29,8 +30,6 @@ from refusal_stability.figure_parts import (
 )
 from refusal_stability.grid import ALL_MODELS
 
-# Of no single model.
-_OF_TWO = {"color": "black", "marker": "o"}
 _FILLED = f"{INTERVALS}; filled: p < {SIGNIFICANT:g} after Holm's correction"
 # The rest is in the table.
 _MAX_PAIRS = 30
@@ -92,10 +91,12 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
     for axes, (goal, measure) in zip(every, itertools.product(goals, plans.MEASURES), strict=True):
         rows = table.filter(goal=goal, measure=measure)
         for (name, other), line in rows.group_by("model_a", "model_b", maintain_order=True):
-            style = look(models.to_list().index(name)) if other == "none" else _OF_TWO
+            style = line_look(models.to_list().index(name)) if other == "none" else OF_SEVERAL
             axes.plot(line["seeds"], line["prompts_needed"], ms=5, mfc="white", **style)
             known = line.filter(basis=plans.MEASURED)
-            axes.plot(known["seeds"], known["prompts_needed"], ms=5, linestyle="none", **style)
+            axes.plot(
+                known["seeds"], known["prompts_needed"], ms=5, **style | {"linestyle": "none"}
+            )
         axes.set_title(f"{plans.MEASURES[measure]},\n{titles[goal]}", fontsize=10)
         axes.set_xlabel("seeds")
         axes.set_xscale("log")
@@ -105,9 +106,9 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
         axes.set_xticks(choices, map(str, choices))
         axes.xaxis.set_minor_locator(NullLocator())
     every[0].set_ylabel("prompts needed")
-    handles = [Line2D([], [], label=name, **look(place)) for place, name in enumerate(models)]
+    handles = [Line2D([], [], label=name, **line_look(place)) for place, name in enumerate(models)]
     if plans.POWER in goals:
-        handles.append(Line2D([], [], label="two models", **_OF_TWO))
+        handles.append(Line2D([], [], label="two models", **OF_SEVERAL))
     legend(figure, handles, f"under {table['judge'][0]}; filled: measured, hollow: extrapolated")
     return figure
 
@@ -144,7 +145,7 @@ def category_probe(table: pl.DataFrame) -> Figure:
             table.filter(model=model), on=["category_a", "category_b"], maintain_order="left"
         )
         places = [place + shifts[number] for place in range(len(names))]
-        style = _OF_TWO if model == ALL_MODELS else look(number)
+        style = OF_SEVERAL if model == ALL_MODELS else look(number)
         forest(axes, rows, places, ms=5, capsize=2, **style)
     axes.set_yticks(range(len(names)), names, fontsize=row_font(height))
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -158,7 +159,7 @@ def category_probe(table: pl.DataFrame) -> Figure:
             [],
             linestyle="none",
             label="mean over models" if model == ALL_MODELS else model,
-            **(_OF_TWO if model == ALL_MODELS else look(number)),
+            **(OF_SEVERAL if model == ALL_MODELS else look(number)),
         )
         for number, model in enumerate(models)
     ]
@@ -196,7 +197,7 @@ def scoring(table: pl.DataFrame) -> Figure:
                 [values[name] for values in of_measures],
                 label=words,
                 ms=5,
-                **look(number),
+                **line_look(number),
             )
         title(axes, "mean over models" if model == ALL_MODELS else model, width)
         axes.set_xlabel("SSI below (1: flips)")
@@ -205,14 +206,6 @@ def scoring(table: pl.DataFrame) -> Figure:
     every[0].set_ylabel("share of prompts")
     legend(figure, every[0].get_legend_handles_labels()[0], f"scoring, under {judge}")
     return figure
-
-
-def look(number: int) -> dict[str, str]:
-    """Return colour and marker of the judge, or model, of this number."""
-    return {
-        "color": COLOURS[number % len(COLOURS)],
-        "marker": MARKERS[(number + number // len(COLOURS)) % len(MARKERS)],
-    }
 
 
 def judges_legend(figure: Figure, judges: list[str]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from refusal_stability import files
 from refusal_stability.contracts import Verdicts
-from refusal_stability.figure_parts import STYLE
+from refusal_stability.figure_parts import STYLE, save
 from refusal_stability.grid import Grid, make_grid
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.stability import stability
@@ -60,14 +60,11 @@ def write(
     caption: str,
     draw: Callable[[], Figure],
 ) -> None:
-    """Write an experiment into ``folder``: its tables, ``name``.svg, ``.png`` and ``.txt``."""
+    """Write an experiment into ``folder``: its tables, figure and caption, named ``name``."""
     for table, content in tables.items():
         content = content.with_columns(pl.selectors.float().round_sig_figs(12))
         files.write_csv(content, folder / f"{table}.csv", EXPERIMENT_TABLES[table])
     with plt.rc_context(STYLE):
-        figure = draw()
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png")
-        plt.close(figure)
+        save(draw(), folder / name)
     # Last: who reads the caption finds all else.
     (folder / f"{name}.txt").write_text(caption + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib
 
@@ -17,10 +18,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from refusal_stability.grid import ALL_MODELS
+from refusal_stability.labels import COMPLY, PARTIAL, REFUSE
 
-# Okabe and Ito's palette: told apart by colour-blind readers; markers tell them apart in grey.
+# Okabe and Ito's palette: told apart by colour-blind readers. In grey its colours are much alike:
+# there, ten markers tell series apart, and lines have dashes too. No two of 70 look the same.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "d"]
+DASHES = ["-", "--", "-.", ":"]
+# Of no single model, beside single ones.
+OF_SEVERAL = {"color": "black", "marker": "*"}
+# From dark to light as a reply gives way, so that they stand apart in grey; Tol's muted palette, so
+# that a label never looks like a model.
+LABEL_COLOURS = {REFUSE: "#332288", PARTIAL: "#CC6677", COMPLY: "#DDCC77"}
+LABEL_HATCHES = {REFUSE: "", PARTIAL: "//", COMPLY: ".."}
+# What each figure is written as: for screens, for print, and for slides.
+KINDS = ("svg", "pdf", "png")
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 200,
@@ -35,6 +47,8 @@ STYLE = {
     # The same figure gives the same bytes.
     "svg.hashsalt": "refusal-stability",
     "svg.fonttype": "none",
+    # TrueType, which journals ask for.
+    "pdf.fonttype": 42,
 }
 SIGNIFICANT = 0.05
 NO_LABELS = "No reply has a valid label, so there is nothing to draw."
@@ -70,14 +84,32 @@ class Data:
         """The models in the order of the tables."""
         return self.rows("models").filter(pl.col("model") != ALL_MODELS)["model"].to_list()
 
-    def colour(self, model: str) -> str:
-        """A model's colour in every figure."""
-        return COLOURS[self.models.index(model) % len(COLOURS)]
+    def look(self, model: str) -> dict[str, str]:
+        """A model's colour and marker in every figure."""
+        return look(self.models.index(model))
 
-    def marker(self, model: str) -> str:
-        """A model's marker in every figure; no two of 49 models share marker and colour."""
-        number = self.models.index(model)
-        return MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
+    def line_look(self, model: str) -> dict[str, str]:
+        """The same, and the dashes of its lines."""
+        return line_look(self.models.index(model))
+
+
+def look(number: int) -> dict[str, str]:
+    """Return colour and marker of the series (a model, or a judge) of this number."""
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def line_look(number: int) -> dict[str, str]:
+    """Return the same, and the dashes of its lines."""
+    return look(number) | {"linestyle": DASHES[number % len(DASHES)]}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as each of :data:`KINDS`, beside each other, and close it."""
+    # Without the date, the same figure gives the same bytes.
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    for kind in KINDS:
+        figure.savefig(path.with_name(f"{path.name}.{kind}"), metadata=dates.get(kind))
+    plt.close(figure)
 
 
 def one_label(table: pl.DataFrame) -> bool:

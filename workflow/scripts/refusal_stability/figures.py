@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from refusal_stability import comparison_figures, sampling_figures, stability_figures
-from refusal_stability.figure_parts import STYLE, Data
+from refusal_stability.figure_parts import STYLE, Data, save
 
 # What Data.tables must hold.
 TABLES_DRAWN = (
@@ -35,11 +35,8 @@ FIGURES: dict[str, Callable[[Data], Figure]] = {
 
 
 def draw_figures(data: Data, folder: Path) -> None:
-    """Write every figure of :data:`FIGURES` into ``folder``, as SVG and PNG."""
+    """Write every figure of :data:`FIGURES` into ``folder``, as SVG, PDF and PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(STYLE):
         for name, draw in FIGURES.items():
-            figure = draw(data)
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-            figure.savefig(folder / f"{name}.png")
-            plt.close(figure)
+            save(draw(data), folder / name)

@@ -6,12 +6,13 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from refusal_stability.experiment_figures import look
 from refusal_stability.figure_parts import (
     INTERVALS,
+    OF_SEVERAL,
     apart,
     errors,
     legend,
+    look,
     nothing,
     row_font,
     row_height,
@@ -23,7 +24,6 @@ from refusal_stability.labels import VALID_LABELS
 _PANELS = {"agreement": "agreement", "kappa": "Cohen's kappa", "gwet_ac1": "Gwet's AC1"}
 # The rest is in the table.
 _MAX_PAIRS = 30
-_OF_ALL = {"color": "black", "marker": "o"}
 
 
 def draw(table: pl.DataFrame, confusion: pl.DataFrame) -> Figure:
@@ -86,7 +86,7 @@ def draw(table: pl.DataFrame, confusion: pl.DataFrame) -> Figure:
 
 
 def _style(model: str, number: int) -> dict[str, str]:
-    return _OF_ALL if model == ALL_MODELS else look(number)
+    return OF_SEVERAL if model == ALL_MODELS else look(number)
 
 
 def _draw_confusion(

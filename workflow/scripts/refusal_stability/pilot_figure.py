@@ -5,19 +5,18 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from refusal_stability.experiment_figures import look
 from refusal_stability.figure_parts import (
     INTERVALS,
     NO_LABELS,
+    OF_SEVERAL,
     apart,
     errors,
     legend,
+    line_look,
     nothing,
     smallest_gap,
 )
 from refusal_stability.grid import ALL_MODELS
-
-_MEAN = {"color": "black", "marker": "o", "linewidth": 2}
 
 
 def pilot(temperatures: pl.DataFrame, table: pl.DataFrame) -> Figure:
@@ -39,7 +38,7 @@ def pilot(temperatures: pl.DataFrame, table: pl.DataFrame) -> Figure:
     handles = []
     for number, model in enumerate(models):
         line = rows.filter(model=model)
-        style = _MEAN if model == ALL_MODELS else look(number)
+        style = OF_SEVERAL if model == ALL_MODELS else line_look(number)
         axes.errorbar(
             line["temperature"].to_numpy() + shifts[number],
             line["mean_ssi"],

@@ -21,8 +21,8 @@ from refusal_stability.figure_parts import (
 )
 from refusal_stability.grid import ALL_MODELS
 
-# The bands of more models would hide each other.
-_MAX_BANDS = 6
+# The bands of more models would hide each other, in grey most of all.
+_MAX_BANDS = 4
 
 
 def sample_size(data: Data) -> Figure:
@@ -40,16 +40,15 @@ def sample_size(data: Data) -> Figure:
     for axes, (column, whose) in zip(both, columns.items(), strict=True):
         for model in data.models:
             line = table.filter(pl.col(column).is_not_null(), model=model).sort("n")
-            style = {"color": data.colour(model)}
             n = line["n"].to_numpy()
-            axes.plot(
-                n, line[column].to_numpy(), marker=data.marker(model), ms=5, label=model, **style
-            )
+            axes.plot(n, line[column].to_numpy(), ms=5, label=model, **data.line_look(model))
             if bands:
                 ends = (
                     line[f"{column}_{end}"].cast(pl.Float64).to_numpy() for end in ("low", "high")
                 )
-                axes.fill_between(n, *ends, alpha=0.18, linewidth=0, **style)
+                axes.fill_between(
+                    n, *ends, alpha=0.18, linewidth=0, color=data.look(model)["color"]
+                )
         axes.set_title(f"majority of n samples is that\n{whose}", fontsize=10)
         axes.set_xlabel("n")
         axes.set_xscale("log")
@@ -78,8 +77,7 @@ def thresholds(data: Data) -> Figure:
             rates["threshold"].to_numpy() + shift,
             rates["unstable_rate"].to_numpy(),
             yerr=errors(rates, "unstable_rate"),
-            color=data.colour(model),
-            marker=data.marker(model),
+            **data.line_look(model),
             capsize=3,
             label=model,
         )

@@ -10,6 +10,8 @@ from matplotlib.patches import Patch
 from refusal_stability.contracts import POOLED
 from refusal_stability.figure_parts import (
     INTERVALS,
+    LABEL_COLOURS,
+    LABEL_HATCHES,
     NO_LABELS,
     ONE_LABEL,
     Data,
@@ -27,11 +29,7 @@ from refusal_stability.figure_parts import (
     title,
 )
 from refusal_stability.grid import ALL_MODELS
-from refusal_stability.labels import COMPLY, PARTIAL, REFUSE, VALID_LABELS
-
-# Tol's muted palette, so that a label never looks like a model.
-_LABEL_COLOURS = {REFUSE: "#332288", PARTIAL: "#DDCC77", COMPLY: "#CC6677"}
-_LABEL_HATCHES = {REFUSE: "", PARTIAL: "//", COMPLY: ".."}
+from refusal_stability.labels import COMPLY, REFUSE, VALID_LABELS
 
 
 def ssi_distribution(data: Data) -> Figure:
@@ -48,7 +46,9 @@ def ssi_distribution(data: Data) -> Figure:
     for axes, model in zip(every, data.models, strict=True):
         ssi = pooled.filter(model=model)["ssi"].to_numpy()
         weights = np.full(len(ssi), 1 / max(1, len(ssi)))
-        axes.hist(ssi, bins=edges, weights=weights, color=data.colour(model), edgecolor="white")
+        axes.hist(
+            ssi, bins=edges, weights=weights, color=data.look(model)["color"], edgecolor="white"
+        )
         axes.axvline(data.unstable_below, color="black", linestyle="--", linewidth=1)
         mean = data.rows("models").filter(model=model)["mean_ssi"].item()
         title(axes, model, width, f"mean {_number(mean)}")
@@ -89,8 +89,7 @@ def temperature(data: Data) -> Figure:
                 table["temperature"].to_numpy() + shift,
                 table[column].to_numpy(),
                 yerr=errors(table, column),
-                color=data.colour(model),
-                marker=data.marker(model),
+                **data.line_look(model),
                 capsize=3,
                 label=model,
             )
@@ -145,8 +144,7 @@ def ssi_and_compliance(data: Data) -> Figure:
             points["comply"].to_numpy(),
             points["ssi"].to_numpy(),
             s=_area(points["len"].to_numpy()),
-            color=data.colour(model),
-            marker=data.marker(model),
+            **data.look(model),
             alpha=0.6,
             linewidths=0,
         )
@@ -197,8 +195,7 @@ def categories(data: Data) -> Figure:
                 table["mean_ssi"].to_numpy(),
                 [places[group] + shift for group in table["group"]],
                 xerr=errors(table, "mean_ssi"),
-                color=data.colour(model),
-                marker=data.marker(model),
+                **data.look(model),
                 linestyle="none",
                 capsize=2,
                 label=model,
@@ -240,9 +237,9 @@ def _point(prompts: int) -> Line2D:
 
 def _label_style(label: str) -> dict[str, object]:
     return {
-        "facecolor": _LABEL_COLOURS[label],
-        "hatch": _LABEL_HATCHES[label],
-        "edgecolor": "white" if label != PARTIAL else "#8A7A30",
+        "facecolor": LABEL_COLOURS[label],
+        "hatch": LABEL_HATCHES[label],
+        "edgecolor": "white" if label != COMPLY else "#8A7A30",
         "linewidth": 0.6,
     }
 
