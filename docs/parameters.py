@@ -78,7 +78,8 @@ def _rows(
         subschema = resolved(subschema, schema)
         key = f"{path}.{name}"
         yield _row(key, subschema, name in inner.get("required", []))
-        if _inside(subschema, schema):
+        # Entries of several kinds have a section of their own.
+        if _inside(subschema, schema) and "allOf" not in _inside(subschema, schema):
             yield from _below(key, subschema, schema)
 
 

@@ -1,6 +1,7 @@
 """The workflow's own code is in order, and what it says of itself agrees."""
 
 import ast
+import importlib.util
 import re
 import sys
 from itertools import pairwise
@@ -80,6 +81,15 @@ def test_every_key_has_a_description() -> None:
         return found
 
     assert undescribed(SCHEMA, "") == []
+
+
+def test_the_table_of_parameters_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("parameters", REPOSITORY / "docs/parameters.py")
+    parameters = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(parameters)
+    page = (REPOSITORY / "docs/parameters.md").read_text(encoding="utf-8")
+    hint = "run: .venv/bin/python docs/parameters.py > docs/parameters.md"
+    assert page == parameters.page(SCHEMA), hint
 
 
 def test_every_column_of_every_table_is_documented() -> None:
