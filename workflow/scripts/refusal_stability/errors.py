@@ -1,8 +1,23 @@
 """Errors that a person caused and can mend: one line each, with a hint, never a traceback."""
 
 
+# What is longer is no line that anybody reads; its ends say what, where and what to do.
+_MOST_CHARACTERS = 2000
+
+
 class RefusalStabilityError(Exception):
     """Base of all errors below. Its text is one line: what, where, and what to do."""
+
+    def __init__(self, text: str) -> None:
+        """Write what would break the line, or act on a terminal, as an escape such as \\n."""
+        line = "".join(
+            letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+            for letter in text
+        )
+        if len(line) > _MOST_CHARACTERS:
+            half = _MOST_CHARACTERS // 2
+            line = f"{line[:half]} ... {line[-half:]}"
+        super().__init__(line)
 
 
 class ConfigError(RefusalStabilityError):
