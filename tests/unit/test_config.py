@@ -427,6 +427,7 @@ def test_defaults_are_filled_in() -> None:
         "gpus": 1,
         "nodes": 1,
         "enforce_eager": False,
+        "allow_pickle": False,
         "thinking": False,
         "max_tokens": 512,
         "top_p": 1.0,
@@ -444,6 +445,7 @@ def test_defaults_are_filled_in() -> None:
         "gpus": 1,
         "nodes": 1,
         "enforce_eager": False,
+        "allow_pickle": False,
     }
     assert config["statistics"] == {
         "unstable_below": 0.8,
@@ -538,4 +540,14 @@ def test_a_folder_without_a_chat_template(files: dict[str, str], says: bool) -> 
             "classifier": "rubric.txt",
         }
     ]
+    check(config)
+
+
+def test_a_checkpoint_of_pickles_is_refused_unless_allowed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint/pytorch_model.bin").touch()
+    config = with_value("models.0.weights", "./checkpoint")
+    message = error_of(config)
+    assert "models[0].weights: " in message
+    assert "pytorch_model.bin, a pickle" in message
+    config["models"][0]["allow_pickle"] = True
     check(config)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hub_server import TOKEN, HubRepository, hub
-from refusal_stability.hub_weights import label, pinned, wanted_files
+from refusal_stability.errors import InputError
+from refusal_stability.hub_weights import label, pinned, refuse_pickles, wanted_files
 from workspace import REPOSITORY
 
 ONE, TWO = "1" * 40, "2" * 40
@@ -277,3 +278,32 @@ def test_a_job_is_told_the_commit_that_was_fetched(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(json.dumps({"commit": ONE}))
     assert pinned(entry, tmp_path / "record.json") == entry | {"revision": ONE}
     assert pinned(entry, None) == entry
+
+
+def test_a_repository_of_pickles_is_refused_before_the_first_file(tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "pytorch_model.bin": b"weights"}
+    served = HubRepository(refs={"main": TWO}, commits={TWO: files})
+    with hub({}, {NAME: served}) as address:
+        line = line_of(tmp_path, fetch(tmp_path, HF_ENDPOINT=address))
+        assert "pytorch_model.bin, a pickle" in line
+        assert not list(tmp_path.rglob("config.json"))
+        allowed = subprocess.run(
+            [*command(tmp_path), "--allow-pickle"],
+            env=environment(tmp_path, {"HF_ENDPOINT": address}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert list(record_of(tmp_path, allowed)["files"]) == sorted(files)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
+def test_weights_that_are_pickles_are_refused_unless_allowed(name: str) -> None:
+    names = ["config.json", name]
+    with pytest.raises(InputError, match=rf"^m: .* but {name}, a pickle.* Hint: .* allow_pickle"):
+        refuse_pickles("m", names, allowed=False)
+    refuse_pickles("m", names, allowed=True)
+
+
+def test_a_pickle_beside_safetensors_is_not_read_and_so_not_refused() -> None:
+    refuse_pickles("m", ["model.safetensors", "pytorch_model.bin", "optimizer.pt"], allowed=False)

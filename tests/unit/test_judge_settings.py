@@ -87,7 +87,7 @@ def test_free_text_is_told() -> None:
 
 
 def test_a_classifier_has_an_engine() -> None:
-    assert checked(CLASSIFIER) == CLASSIFIER | ENGINE | {"nodes": 1}
+    assert checked(CLASSIFIER) == CLASSIFIER | ENGINE | {"nodes": 1, "allow_pickle": False}
     assert judge_settings.told(checked(CLASSIFIER)) == CLASSIFIER | ENGINE
 
 

@@ -120,6 +120,14 @@ HUB_WEIGHTS = {
     + list(SAMPLE_JUDGES.values())
     if is_on_hub(entry)
 }
+# Those that may be pickles, as one of their entries says.
+PICKLES = [
+    hub_weights.label(entry["weights"], entry.get("revision"))
+    for entry in config.get("models", [])
+    + config.get("judges", [])
+    + list(SAMPLE_JUDGES.values())
+    if entry.get("allow_pickle") and is_on_hub(entry)
+]
 
 
 wildcard_constraints:
@@ -209,6 +217,7 @@ def weights_files(entry):
         return []
     folder = Path(entry["weights"]).expanduser()
     kinds = ["*.json", "*.jinja", "*.safetensors", "*.model"]
+    kinds += ["*.bin", "*.pt"] if entry.get("allow_pickle") else []
     return sorted(str(file) for kind in kinds for file in folder.glob(kind))
 
 

@@ -13,6 +13,9 @@ rule fetch_weights:
         f"{RUN}/logs/fetch_weights/{{hub_weights}}.log",
     conda:
         "../../envs/fetch_weights.yaml"
+    # No parameter: a permission makes no record old.
+    resources:
+        pickles=lambda wildcards: "--allow-pickle" * (wildcards.hub_weights in PICKLES),
     params:
         weights=lambda wildcards: HUB_WEIGHTS[wildcards.hub_weights][0],
         revision=lambda wildcards: HUB_WEIGHTS[wildcards.hub_weights][1],
@@ -21,5 +24,5 @@ rule fetch_weights:
     # Descriptor 3 is the terminal, for the bars; all that is said goes to the log.
     shell:
         "python workflow/scripts/fetch_weights.py --weights {params.weights:q}"
-        " --revision {params.revision:q} --output {output:q}"
+        " --revision {params.revision:q} --output {output:q} {resources.pickles}"
         " --progress 3 3>&2 > {log:q} 2>&1"

@@ -17,9 +17,12 @@ def main() -> None:
     parser.add_argument(
         "--progress", type=int, default=2, help="file descriptor of the terminal for bars"
     )
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="also weights that are no safetensors"
+    )
     args = parser.parse_args()
     with open(args.progress, "w", closefd=False) as progress:
-        record = fetch(args.weights, args.revision, progress)
+        record = fetch(args.weights, args.revision, progress, args.allow_pickle)
     args.output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(
         f"{args.weights} at {record['commit']}: {len(record['files'])} files, "

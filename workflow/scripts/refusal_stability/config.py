@@ -15,6 +15,7 @@ import yaml
 from refusal_stability import judge_settings, model_settings, prices, prompt_settings
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
+from refusal_stability.hub_weights import pickle_problem
 from refusal_stability.label_tables import KINDS
 from refusal_stability.names import RESERVED_NAMES
 
@@ -360,6 +361,10 @@ def _weights_problems(
                 f"{where}.weights: no model folder {weights} (it must hold a config.json). "
                 "Hint: check the path, or give a Hugging Face id as owner/name"
             )
+        elif problem := pickle_problem(
+            [path.name for path in folder.iterdir()], entry.get("allow_pickle", False)
+        ):
+            yield f"{where}.weights: {problem}"
         # Classifiers come with a prompt of their own.
         elif entry["kind"] != "classifier" and _lacks_chat_template(folder):
             yield (

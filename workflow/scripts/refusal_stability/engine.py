@@ -14,7 +14,7 @@ from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
 from refusal_stability.hub import cache_folder
-from refusal_stability.hub_weights import DEFAULT_REVISION, cached_snapshot
+from refusal_stability.hub_weights import DEFAULT_REVISION, cached_snapshot, refuse_pickles
 from refusal_stability.processor import kind_of_cpu
 
 if TYPE_CHECKING:
@@ -63,13 +63,15 @@ def local_weights(entry: dict[str, Any]) -> Path:
         entry: its settings; `weights` is a folder or a Hugging Face id that was downloaded.
 
     Raises:
-        InputError: the folder or the downloaded revision is not on this machine.
+        InputError: the folder or the downloaded revision is not on this machine, or its weights
+            are pickles that nobody allowed.
     """
     weights, revision = entry["weights"], entry.get("revision")
     if is_folder(weights):
         folder = Path(weights).expanduser()
         if not (folder / "config.json").is_file():
             raise InputError(f"{entry['name']}: no model folder {folder}. Hint: check `weights`")
+        refuse_pickles(entry["name"], _names(folder), entry.get("allow_pickle", False))
         return folder
     snapshot = cached_snapshot(weights, revision)
     if snapshot is None:
@@ -79,7 +81,12 @@ def local_weights(entry: dict[str, Any]) -> Path:
             "all_weights --forcerun fetch_weights` with your configuration where there is a "
             "network, and with the same HF_HOME"
         )
+    refuse_pickles(entry["name"], _names(snapshot), entry.get("allow_pickle", False))
     return snapshot
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 def load_tokenizer(

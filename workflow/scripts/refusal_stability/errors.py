@@ -1,6 +1,5 @@
 """Errors that a person caused and can mend: one line each, with a hint, never a traceback."""
 
-
 # What is longer is no line that anybody reads; its ends say what, where and what to do.
 _MOST_CHARACTERS = 2000
 

@@ -27,6 +27,8 @@ DEFAULT_REVISION = "main"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights for other programs, or the same once more; vLLM reads the first kind below that is there.
 _WEIGHTS = (".safetensors", ".bin", ".pt")
+# Of these, those that Python unpickles.
+_PICKLED = _WEIGHTS[1:]
 _NEEDLESS = {
     ".pth", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".ot", ".tflite", ".mlmodel", ".npz",
 }  # fmt: skip
@@ -73,6 +75,28 @@ def wanted_files(names: Iterable[str]) -> list[str]:
     return sorted(files)
 
 
+def pickle_problem(names: Iterable[str], allowed: bool) -> str | None:
+    """Return what is wrong with weights that only come as pickles: a pickle may hold a program.
+
+    Args:
+        names: files of a folder or repository.
+        allowed: whether somebody has said that he trusts them.
+    """
+    pickled = [name for name in wanted_files(names) if PurePosixPath(name).suffix in _PICKLED]
+    if not pickled or allowed:
+        return None
+    return (
+        f"the weights are no safetensors but {pickled[0]}, a pickle, which may hold a program. "
+        "Hint: take weights in safetensors, or, if you trust these, set allow_pickle: true"
+    )
+
+
+def refuse_pickles(where: str, names: Iterable[str], allowed: bool) -> None:
+    """Raise InputError, which says ``where``, if there is a :func:`pickle_problem`."""
+    if problem := pickle_problem(names, allowed):
+        raise InputError(f"{where}: {problem}")
+
+
 def cached_snapshot(weights: str, revision: str | None) -> Path | None:
     """Return the folder of a revision on this machine; None if it or a wanted file is missing."""
     snapshot = _snapshot(weights, revision)
@@ -80,7 +104,9 @@ def cached_snapshot(weights: str, revision: str | None) -> Path | None:
     return snapshot if _has_weights(files) and None not in files.values() else None
 
 
-def fetch(weights: str, revision: str, progress: TextIO) -> dict[str, Any]:
+def fetch(
+    weights: str, revision: str, progress: TextIO, allow_pickle: bool = False
+) -> dict[str, Any]:
     """Download what the engine needs of one revision, unless it is here already.
 
     Access, revision and free disk are checked before the first file. A commit that is here
@@ -90,17 +116,19 @@ def fetch(weights: str, revision: str, progress: TextIO) -> dict[str, Any]:
         weights: owner/name.
         revision: branch, tag or commit.
         progress: where bars are drawn, if it is a terminal.
+        allow_pickle: also fetch weights that are no safetensors.
 
     Returns:
         A record of what is here: weights, revision, commit, bytes, and files with their sizes.
 
     Raises:
-        InputError: the hub refuses it or cannot be reached, or the disk is too small.
+        InputError: the hub refuses it or cannot be reached, the disk is too small, or the weights
+            are pickles.
     """
     snapshot = cached_snapshot(weights, revision)
     if snapshot is None or not _COMMIT.fullmatch(revision):
         try:
-            _download(weights, revision, progress)
+            _download(weights, revision, progress, allow_pickle)
         except InputError:
             raise
         # Whatever a hub, a network or a disk makes the libraries below raise.
@@ -122,6 +150,7 @@ def fetch(weights: str, revision: str, progress: TextIO) -> dict[str, Any]:
                 "pin a commit"
             )
     files = _sizes(weights, snapshot)
+    refuse_pickles(f"{weights}: revision {revision}", files, allow_pickle)
     return {
         "weights": weights,
         "revision": revision,
@@ -131,7 +160,7 @@ def fetch(weights: str, revision: str, progress: TextIO) -> dict[str, Any]:
     }
 
 
-def _download(weights: str, revision: str, progress: TextIO) -> None:
+def _download(weights: str, revision: str, progress: TextIO, allow_pickle: bool) -> None:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.utils import tqdm
 
@@ -151,6 +180,7 @@ def _download(weights: str, revision: str, progress: TextIO) -> None:
             f"{weights}: revision {revision} holds no weights in safetensors. Hint: choose the "
             "repository of a transformers checkpoint"
         )
+    refuse_pickles(f"{weights}: revision {revision}", tree, allow_pickle)
     with _alone():
         storage = _storage(weights)
         missing = {

@@ -23,8 +23,8 @@ _TWO_LABELS = ("string_match",)
 # Settings that say the same as their absence, which is how they stand in what jobs are told: what
 # was judged before there were such keys needs no judging again.
 _IMPLIED = {
-    "vllm": {"kind": "vllm", "answer": "constrained", "nodes": 1},
-    "classifier": {"nodes": 1},
+    "vllm": {"kind": "vllm", "answer": "constrained", "nodes": 1, "allow_pickle": False},
+    "classifier": {"nodes": 1, "allow_pickle": False},
     "openai": {"batch": False},
     "anthropic": {"batch": False},
 }

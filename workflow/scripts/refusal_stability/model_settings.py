@@ -8,7 +8,7 @@ from refusal_stability.cells import temperature_text
 
 # The temperature at which a provider samples that takes none.
 FIXED_TEMPERATURE = 1
-_IMPLIED = {"kind": "vllm", "nodes": 1}
+_IMPLIED = {"kind": "vllm", "nodes": 1, "allow_pickle": False}
 
 
 def told(model: dict[str, Any]) -> dict[str, Any]:
