@@ -53,6 +53,7 @@ if "labels" in config:
 
 else:
 
+    include: "workflow/rules/determinism.smk"
     include: "workflow/rules/experiment_cells.smk"
     include: "workflow/rules/boundary.smk"
     include: "workflow/rules/judge_experiments_with_engine.smk"

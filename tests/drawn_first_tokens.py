@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--cuts", nargs="+", required=True)
     args = parser.parse_args()
-    engine.prepare_imports()
+    engine.prepare_imports({})
     prompts = files.read_parquet(args.prompts, Prompts)
     first = files.read_parquet(args.first_tokens, FirstTokens)
     folder = engine.local_weights(args.model)

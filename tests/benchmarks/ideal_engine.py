@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="replies, Parquet")
     args = parser.parse_args()
     model, prompts = args.model, files.read_parquet(args.prompts, Prompts)
-    engine.prepare_imports()
+    engine.prepare_imports({})
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
     ids = {

@@ -145,7 +145,7 @@ def generate(
     output: str,
 ) -> None:
     """Start an engine as a job does, but for its weights, and generate all cells with it."""
-    engine.prepare_imports()
+    engine.prepare_imports({})
     entry = SETTINGS | {"enforce_eager": eager, "gpus": gpus, "weights": folder}
     entry |= {} if gpus else {"kv_cache_gib": 0.25}
     start = time.perf_counter()

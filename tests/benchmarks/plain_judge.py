@@ -32,7 +32,7 @@ def main() -> None:
     prompts = files.read_parquet(args.prompts, Prompts).select("prompt_id", "prompt")
     responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
     every = responses.join(prompts, on="prompt_id", maintain_order="left")
-    engine.prepare_imports()
+    engine.prepare_imports({})
     folder = engine.local_weights(judge)
     tokenizer = engine.load_tokenizer(judge, folder)
     rubric = files.read_text(Path(judge["rubric"]))

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from refusal_stability.determinism import mode_of
 from refusal_stability.engine import (
     load_tokenizer,
     local_weights,
     share_compiled_code,
     with_one_bos,
 )
-from refusal_stability.engine_facts import determinism_mode
 from refusal_stability.errors import InputError
 
 BOS = 1
@@ -69,7 +69,7 @@ def test_determinism_mode(monkeypatch: pytest.MonkeyPatch, value: str | None, mo
         monkeypatch.delenv("VLLM_BATCH_INVARIANT", raising=False)
     else:
         monkeypatch.setenv("VLLM_BATCH_INVARIANT", value)
-    assert determinism_mode() == mode
+    assert mode_of({}) == mode
 
 
 def test_a_tokenizer_without_a_chat_template_is_one_line(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from refusal_stability.errors import ConfigError
-from refusal_stability.experiment_settings import check, compared, verdicts_of
+from refusal_stability.experiment_settings import check, compared, determinism_model, verdicts_of
 
 MODELS = ["m", "n", "o"]
 
@@ -20,7 +20,7 @@ def other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(**settings: object) -> dict:
-    return {"run": "after", "experiments": {"compare": settings}}
+    return {"run": "after", "experiments": {"compare": settings, "determinism": {}}}
 
 
 def test_the_first_two_models_are_compared_unless_two_are_named() -> None:
@@ -59,3 +59,19 @@ def test_what_is_not_there_is_one_line(settings: dict, message: str) -> None:
 def test_nothing_is_wrong_with_what_is_there() -> None:
     for settings in ({}, {"models": ["m", "o"]}, {"run": "before", "models": ["m", "z"]}):
         check(config(**settings), MODELS)
+
+
+def of_determinism(**settings: object) -> dict:
+    models = [{"name": "api"}, {"name": "m", "weights": "w"}, {"name": "n", "weights": "w"}]
+    return config() | {
+        "models": models,
+        "experiments": {"compare": {}, "determinism": settings},
+    }
+
+
+def test_the_first_model_with_weights_is_run_in_other_ways_unless_one_is_named() -> None:
+    assert determinism_model(of_determinism())["name"] == "m"
+    assert determinism_model(of_determinism(model="n"))["name"] == "n"
+    assert determinism_model(config()) is None
+    with pytest.raises(ConfigError, match="determinism.model: no model 'api' with weights"):
+        check(of_determinism(model="api"), MODELS)

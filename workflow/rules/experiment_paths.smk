@@ -97,13 +97,10 @@ def arm_grid(wildcards):
     )
 
 
-def has_no_engine(name):
+def refused(message):
     """An input that cannot be: it is asked for when its target is, and ends the plan."""
 
     def refuse(wildcards):
-        sys.exit(
-            f"error: {name} asks models or judges anew, and this run starts from labels. Hint: run "
-            "it on a configuration with models and judges"
-        )
+        sys.exit(f"error: {message}")
 
     return refuse

@@ -7,4 +7,7 @@ for name in ENGINE_EXPERIMENTS:
         name:
             name
         input:
-            has_no_engine(name),
+            refused(
+                f"{name} asks models or judges anew, and this run starts from labels. Hint: run it"
+                " on a configuration with models and judges"
+            ),

@@ -64,6 +64,20 @@ class FirstTokens(dy.Schema):
     rest = dy.Float64(min=0, max=1)
 
 
+class Passes(dy.Schema):
+    """One row a prompt and pass of the experiment `determinism`: what its reply was like.
+
+    ``same_tokens`` and ``same_characters`` count how far it goes along with the first pass's.
+    """
+
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    seed = dy.Int64(primary_key=True)
+    response_sha256 = dy.String(regex=_SHA256)
+    tokens = dy.Int64(min=0)
+    same_tokens = dy.Int64(min=0)
+    same_characters = dy.Int64(min=0)
+
+
 class Verdicts(dy.Schema):
     """One row a response: what one judge says of one model's responses.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refusal_stability import gpu_checks, nodes
+from refusal_stability import determinism, gpu_checks, nodes
 from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
@@ -27,8 +27,8 @@ COMPILED = Path("results/cache/vllm")
 PROGRESS_SECONDS = 10.0
 
 
-def prepare_imports() -> None:
-    """Get ready to import transformers and vLLM; :func:`load_engine` ends it."""
+def prepare_imports(entry: dict[str, Any]) -> None:
+    """Get ready to import transformers and vLLM for an entry; :func:`load_engine` ends it."""
     # The imports make a million lasting objects. To look through them for garbage, again and
     # again while they are made, takes a fifth of their time.
     gc.disable()
@@ -41,6 +41,7 @@ def prepare_imports() -> None:
     # On a CPU, engines that pin their threads to the same cores slow each other down fivefold.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    determinism.prepare(entry)
     share_compiled_code()
 
 
@@ -202,7 +203,7 @@ def lend_node(entry: dict[str, Any], **more: Any) -> None:
     Raises:
         InputError: weights or GPUs are missing on this node, or the first node did not come.
     """
-    prepare_imports()
+    prepare_imports(entry)
     nodes.lend(engine_settings(entry, local_weights(entry)) | more)
 
 
@@ -228,6 +229,7 @@ def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
         "kv_cache_memory_bytes": int(kv_cache_gib * 2**30) if kv_cache_gib else None,
         "trust_remote_code": False,
         **whole_prompts,
+        **determinism.apply(entry, current_platform),
         **nodes.engine_settings(entry),
     }
 

@@ -5,6 +5,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from refusal_stability.determinism import mode_of
 from refusal_stability.engine import engine_settings
 from refusal_stability.files import sha256_text
 from refusal_stability.processor import kind_of_cpu
@@ -26,11 +27,6 @@ _NEUTRAL_VARIABLES = {
 }  # fmt: skip
 
 
-def determinism_mode() -> str:
-    """Tell whether the engine promises the same reply whatever else is in its batch."""
-    return "batch_invariant" if os.environ.get("VLLM_BATCH_INVARIANT") == "1" else "default"
-
-
 def dtype_of(llm: "LLM") -> str:
     """Return the type that an engine took for weights and activations, such as bfloat16."""
     return str(llm.llm_engine.model_config.dtype).removeprefix("torch.")
@@ -42,18 +38,18 @@ def template_sha256(tokenizer: "PreTrainedTokenizerBase") -> str | None:
 
 
 def engine_manifest(
-    dtype: str | None, tokenizer: "PreTrainedTokenizerBase", folder: Path
+    dtype: str | None, tokenizer: "PreTrainedTokenizerBase", folder: Path, mode: str
 ) -> dict[str, Any]:
     """Return what a manifest says of the engine: versions, device, dtype, template, revision.
 
-    ``dtype`` is that of the engine; None where nothing was asked.
+    ``dtype`` is that of the engine, None where nothing was asked; ``mode`` is its determinism.
     """
     # A snapshot of the hub's cache lies in .../snapshots/<commit>.
     commit = folder.name if folder.parent.name == "snapshots" else None
     return {
         **_versions_and_device(),
         "dtype": dtype,
-        "determinism": determinism_mode(),
+        "determinism": mode,
         "revision": commit,
         "chat_template_sha256": template_sha256(tokenizer),
     }
@@ -71,7 +67,7 @@ def deciding_facts(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     settings = engine_settings(entry, folder)
     facts = {
         **_versions_and_device(),
-        "determinism": determinism_mode(),
+        "determinism": mode_of(entry),
         "settings": {k: v for k, v in settings.items() if k not in _NEUTRAL_SETTINGS},
         "variables": {
             name: value

@@ -21,6 +21,8 @@ def check(config: dict[str, Any], models: Sequence[str]) -> None:
     """
     for problem in _compare_problems(config, models):
         raise ConfigError(f"experiments.compare{problem}")
+    for problem in _determinism_problems(config):
+        raise ConfigError(f"experiments.determinism{problem}")
 
 
 def compared(config: dict[str, Any], models: Sequence[str]) -> list[tuple[str, str]]:
@@ -35,9 +37,28 @@ def compared(config: dict[str, Any], models: Sequence[str]) -> list[tuple[str, s
     return [(run, first), (settings["run"], second)]
 
 
+def determinism_model(config: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the entry of the model that `determinism` is about; None if none has weights."""
+    entries = {entry["name"]: entry for entry in _with_weights(config)}
+    named = config["experiments"]["determinism"].get("model", next(iter(entries), None))
+    return entries.get(named)
+
+
 def verdicts_of(run: str, model: str) -> list[str]:
     """Return the files of another run's verdicts on a model, a judge each."""
     return sorted(map(str, (RESULTS / run / "verdicts").glob(f"*/{model}.parquet")))
+
+
+def _with_weights(config: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in config.get("models", []) if "weights" in entry]
+
+
+def _determinism_problems(config: dict[str, Any]) -> Iterator[str]:
+    name = config["experiments"]["determinism"].get("model")
+    known = [entry["name"] for entry in _with_weights(config)]
+    if name is not None and name not in known:
+        there = f"there are {', '.join(known)}" if known else "there is none with weights"
+        yield f".model: no model '{name}' with weights. Hint: {there}"
 
 
 def _models_of(run: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from refusal_stability import engine, engine_facts, versions
-from refusal_stability.generation import chat_messages, refuse_long_prompts
+from refusal_stability.generation import requests_of
 from refusal_stability.prompts import prompts_sha256
 
 if TYPE_CHECKING:
@@ -42,15 +42,11 @@ def first_tokens(
     Raises:
         InputError: weights or chat template are missing, or a prompt is too long.
     """
-    engine.prepare_imports()
+    engine.prepare_imports(model)
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
     prompt_ids = prompts["prompt_id"].to_list()
-    requests = [
-        engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
-        for prompt in prompts["prompt"]
-    ]
-    refuse_long_prompts(model | {"max_tokens": tokens}, prompts["prompt_id"], requests)
+    requests = requests_of(model | {"max_tokens": tokens}, tokenizer, prompts)
     from vllm import SamplingParams
 
     sampling = SamplingParams(

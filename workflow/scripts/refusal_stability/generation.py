@@ -10,6 +10,7 @@ import polars as pl
 from refusal_stability import engine, engine_facts, versions
 from refusal_stability.cell_replies import Cell, CellReplies
 from refusal_stability.cells import request_seed
+from refusal_stability.determinism import mode_of
 from refusal_stability.errors import InputError
 from refusal_stability.prompts import prompts_sha256
 from refusal_stability.result_cache import ResultCache
@@ -66,15 +67,11 @@ def generate_cells(
     Raises:
         InputError: weights or chat template are missing, or a prompt is too long.
     """
-    engine.prepare_imports()
+    engine.prepare_imports(model)
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
     prompt_ids = prompts["prompt_id"].to_list()
-    requests = [
-        engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
-        for prompt in prompts["prompt"]
-    ]
-    refuse_long_prompts(model, prompts["prompt_id"], requests)
+    requests = requests_of(model, tokenizer, prompts)
     opened = opens_reasoning(tokenizer, requests[0])
 
     def finished(made: CellReplies, dtype: str, seconds: float) -> tuple[Cell, pl.DataFrame, dict]:
@@ -94,7 +91,7 @@ def generate_cells(
             "model": model,
             "temperature": temperature,
             "seed": seed,
-            **engine_facts.engine_manifest(dtype, tokenizer, folder),
+            **engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(model)),
             "sharing": sharing,
             "prompts_sha256": prompts_sha256(prompts),
             "count": len(rows),
@@ -133,6 +130,22 @@ def generate_cells(
             since = now
             made.forget()
     engine.end_engine(llm)
+
+
+def requests_of(
+    model: dict[str, Any], tokenizer: "PreTrainedTokenizerBase", prompts: pl.DataFrame
+) -> list[list[int]]:
+    """Return the token ids with which each prompt is asked.
+
+    Raises:
+        InputError: a prompt is too long, or the chat template refuses the messages.
+    """
+    requests = [
+        engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
+        for prompt in prompts["prompt"]
+    ]
+    _refuse_long_prompts(model, prompts["prompt_id"], requests)
+    return requests
 
 
 def _sampling(model: dict[str, Any], cell: Cell, prompt_id: str) -> "SamplingParams":
@@ -227,7 +240,7 @@ def chat_messages(model: dict[str, Any], prompt: str) -> list[dict[str, str]]:
     return messages
 
 
-def refuse_long_prompts(
+def _refuse_long_prompts(
     model: dict[str, Any], prompt_ids: pl.Series, requests: list[list[int]]
 ) -> None:
     """Raise InputError if a request, token ids, leaves less than max_tokens for its reply."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from refusal_stability import engine, engine_facts
+from refusal_stability.determinism import mode_of
 from refusal_stability.labels import ERROR
 from refusal_stability.result_cache import ResultCache
 from refusal_stability.result_keys import request_key
@@ -75,7 +76,7 @@ def ask_engine(
     else:
         took = engine.amounts([], 0)
         dtype = next((row["dtype"] for row in known.values()), None)
-    facts = engine_facts.engine_manifest(dtype, tokenizer, folder)
+    facts = engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(judge))
     return [
         answers[request_key(ids)]
         if len(ids) <= room
@@ -98,8 +99,8 @@ def end_engine(judge: dict[str, Any]) -> None:
 
 @functools.cache
 def _tokenizer(settings: str, chat: bool) -> "PreTrainedTokenizerBase":
-    engine.prepare_imports()
     judge = json.loads(settings)
+    engine.prepare_imports(judge)
     return engine.load_tokenizer(judge, engine.local_weights(judge), chat)
 
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from refusal_stability import api_settings
 from refusal_stability.cells import temperature_text
+from refusal_stability.determinism import DETERMINISTIC_KERNELS
 
 # The temperature at which a provider samples that takes none.
 FIXED_TEMPERATURE = 1
-_IMPLIED = {"kind": "vllm", "nodes": 1, "allow_pickle": False}
+_IMPLIED = {"kind": "vllm", "nodes": 1, "allow_pickle": False, "determinism": "default"}
 
 
 def told(model: dict[str, Any]) -> dict[str, Any]:
@@ -26,6 +27,11 @@ def problems(where: str, model: dict[str, Any], temperatures: Sequence[float]) -
             yield (
                 f"{where}.max_tokens: {model['max_tokens']} leaves no room for a prompt in "
                 f"max_model_len {model['max_model_len']}. Hint: raise max_model_len"
+            )
+        if model["determinism"] == DETERMINISTIC_KERNELS and model["gpus"] * model["nodes"] > 1:
+            yield (
+                f"{where}.determinism: {DETERMINISTIC_KERNELS} is a setting of one process, and "
+                "several GPUs have one each. Hint: take one GPU, or batch_invariant"
             )
         return
     yield from api_settings.problems(where, model)

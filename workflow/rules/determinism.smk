@@ -1,0 +1,156 @@
+# Takes: prompts and a model's weights. Makes: the experiment `determinism`, on jobs of its own: what
+# is repeated on purpose comes from no cache.
+from refusal_stability import determinism, model_settings
+
+DETERMINISM_SETTINGS = config["experiments"]["determinism"]
+DETERMINISM_MODEL = experiment_settings.determinism_model(config)
+# One entry a way of running the engine. A user's name has no plus.
+DETERMINISM_ARMS = {}
+if DETERMINISM_MODEL:
+    DETERMINISM_ARMS = {
+        f"{DETERMINISM_MODEL['name']}+{mode}": {
+            **DETERMINISM_MODEL,
+            "determinism": mode,
+        }
+        for mode in determinism.MODES
+    }
+DETERMINISM_SEEDS = DETERMINISM_SETTINGS.get("seeds", SEEDS)
+DETERMINISM = f"{EXPERIMENTS}/determinism"
+# What the judge labels; it finds equal replies in the cache, so that a flip is one of the reply.
+EXPERIMENT_CELLS["determinism"] = ExperimentCells(
+    DETERMINISM_ARMS, PROMPTS, ["0"], DETERMINISM_SEEDS
+)
+
+
+localrules:
+    determinism,
+
+
+# Of the cells that an experiment may have, these have a rule of their own.
+ruleorder: determinism_passes > generate_arm
+
+
+rule determinism_test:
+    """Say whether a way of running the engine is there, and gives equal requests equal replies."""
+    input:
+        prompts=PROMPTS,
+        weights=lambda wildcards: weights_files(DETERMINISM_ARMS[wildcards.model]),
+        fetched=lambda wildcards: fetched(DETERMINISM_ARMS[wildcards.model]),
+    output:
+        f"{DETERMINISM}/tests/{{model}}.json",
+    log:
+        f"{RUN}/logs/experiments/determinism/test/{{model}}.log",
+    wildcard_constraints:
+        model=names.pattern(DETERMINISM_ARMS, with_weights=True),
+    conda:
+        "../../envs/generate.yaml"
+    resources:
+        **engine_resources(DETERMINISM_ARMS, "model"),
+    params:
+        model=lambda wildcards: settings(
+            model_settings.told(DETERMINISM_ARMS[wildcards.model])
+        ),
+        version=versions.GENERATION,
+        limit=DETERMINISM_SETTINGS["prompts"],
+    message:
+        "Testing {wildcards.model}"
+    shell:
+        launched(
+            "python workflow/scripts/determinism_test.py --model {params.model:q}",
+            DETERMINISM_ARMS,
+        )
+        + " --fetched {input.fetched:q} --prompts {input.prompts:q} --limit {params.limit}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule determinism_passes:
+    """Ask every prompt once a seed at temperature 0, one pass after another, in one engine."""
+    input:
+        prompts=PROMPTS,
+        weights=lambda wildcards: weights_files(DETERMINISM_ARMS[wildcards.model]),
+        fetched=lambda wildcards: fetched(DETERMINISM_ARMS[wildcards.model]),
+        test=f"{DETERMINISM}/tests/{{model}}.json",
+    output:
+        responses=expand(
+            f"{DETERMINISM}/responses/{{model}}/T0_seed{{seed}}.parquet",
+            seed=DETERMINISM_SEEDS,
+            allow_missing=True,
+        ),
+        passes=f"{DETERMINISM}/passes/{{model}}.parquet",
+        manifest=f"{DETERMINISM}/passes/{{model}}.json",
+    log:
+        f"{RUN}/logs/experiments/determinism/passes/{{model}}.log",
+    benchmark:
+        f"{DETERMINISM}/benchmarks/passes/{{model}}.tsv"
+    wildcard_constraints:
+        model=names.pattern(DETERMINISM_ARMS, with_weights=True),
+    conda:
+        "../../envs/generate.yaml"
+    resources:
+        **engine_resources(DETERMINISM_ARMS, "model"),
+    params:
+        model=lambda wildcards: settings(
+            model_settings.told(DETERMINISM_ARMS[wildcards.model])
+        ),
+        version=versions.GENERATION,
+        limit=DETERMINISM_SETTINGS["prompts"],
+        seeds=DETERMINISM_SEEDS,
+        folder=f"{DETERMINISM}/responses/{{model}}",
+    message:
+        "Asking {wildcards.model} again and again"
+    shell:
+        launched(
+            "python workflow/scripts/determinism_passes.py --model {params.model:q}",
+            DETERMINISM_ARMS,
+        )
+        + " --fetched {input.fetched:q} --prompts {input.prompts:q} --limit {params.limit}"
+        " --seeds {params.seeds} --test {input.test:q} --responses {params.folder:q}"
+        " --passes {output.passes:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+
+
+rule determinism:
+    """Compare the ways to run the engine: equal replies, equal labels, flips lost."""
+    input:
+        []
+        if DETERMINISM_ARMS
+        else refused(
+            "determinism takes a model with weights of its own, and this configuration has none. Hint: add one"
+        ),
+        script="workflow/scripts/determinism.py",
+        package=experiment_package(
+            "determinism_effect",
+            "determinism_figure",
+            "determinism",
+            "tests_of_difference",
+            "live_tables",
+        ),
+        tests=expand(f"{DETERMINISM}/tests/{{arm}}.json", arm=DETERMINISM_ARMS),
+        passes=expand(f"{DETERMINISM}/passes/{{arm}}.parquet", arm=DETERMINISM_ARMS),
+        verdicts=expand(
+            f"{DETERMINISM}/verdicts/{{judge}}/{{arm}}.parquet",
+            judge=list(JUDGES)[:1],
+            arm=DETERMINISM_ARMS,
+        ),
+    output:
+        table=f"{EXPERIMENTS}/determinism.csv",
+        prompts=f"{EXPERIMENTS}/determinism_prompts.csv",
+        figure=experiment_figure("determinism"),
+        image=f"{EXPERIMENTS}/determinism.png",
+        caption=f"{EXPERIMENTS}/determinism.txt",
+    log:
+        f"{RUN}/logs/experiments/determinism.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        model=DETERMINISM_MODEL["name"] if DETERMINISM_MODEL else "",
+        judge=list(JUDGES)[0],
+        arms=determinism.MODES,
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Comparing the ways to run the engine"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --model {params.model:q}"
+        " --judge {params.judge:q} --arms {params.arms} --tests {input.tests:q}"
+        " --passes {input.passes:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

@@ -1,0 +1,42 @@
+"""Write the replies of several passes over the same greedy requests, in one engine."""
+
+import argparse
+import json
+from pathlib import Path
+
+from refusal_stability import command, files, repeated_passes
+from refusal_stability.cells import cell_files
+from refusal_stability.contracts import Passes, Prompts, Responses
+from refusal_stability.hub_weights import pinned
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument(
+        "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
+    )
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument("--limit", type=int, required=True, help="ask the first so many")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True, help="a pass each")
+    parser.add_argument("--test", type=Path, required=True, help="the arm's self-test, JSON")
+    parser.add_argument("--responses", type=Path, required=True, help="folder of the cells")
+    parser.add_argument("--passes", type=Path, required=True, help="what they were like, Parquet")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    args = parser.parse_args()
+    prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
+    model = pinned(args.model, args.fetched)
+    test = json.loads(args.test.read_text(encoding="utf-8"))
+    responses, passes, manifest = repeated_passes.passes(
+        model, prompts, args.seeds, test["available"]
+    )
+    cells = cell_files(args.responses, [0.0], args.seeds)
+    for path, table in zip(cells, responses.values(), strict=True):
+        files.write_parquet(table, path, Responses)
+    files.write_parquet(passes, args.passes, Passes)
+    files.write_json({"model": model, "self_test": test, **manifest}, args.manifest)
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()

@@ -1,0 +1,29 @@
+"""Write whether a way of running the engine is there, and gives equal requests equal replies."""
+
+import argparse
+import json
+from pathlib import Path
+
+from refusal_stability import command, files, repeated_passes
+from refusal_stability.contracts import Prompts
+from refusal_stability.hub_weights import pinned
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=json.loads, required=True, help="its settings, as JSON")
+    parser.add_argument(
+        "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
+    )
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser.add_argument("--limit", type=int, required=True, help="ask the first so many")
+    parser.add_argument("--output", type=Path, required=True, help="what was found, JSON")
+    args = parser.parse_args()
+    prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
+    found = repeated_passes.self_test(pinned(args.model, args.fetched), prompts)
+    files.write_json(found, args.output)
+
+
+if __name__ == "__main__":
+    command.run(main)
+    command.leave()

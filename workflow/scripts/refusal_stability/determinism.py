@@ -1,0 +1,63 @@
+"""What a model's key `determinism` has the engine do so that equal requests get equal replies."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from refusal_stability.errors import InputError
+
+if TYPE_CHECKING:
+    from vllm.platforms import Platform
+
+DEFAULT = "default"
+DETERMINISTIC_KERNELS = "deterministic_kernels"
+ONE_AT_A_TIME = "one_at_a_time"
+BATCH_INVARIANT = "batch_invariant"
+MODES = (DEFAULT, DETERMINISTIC_KERNELS, ONE_AT_A_TIME, BATCH_INVARIANT)
+
+
+def mode_of(entry: dict[str, Any]) -> str:
+    """Return the mode of a model or judge; what the environment promises holds for all."""
+    if os.environ.get("VLLM_BATCH_INVARIANT") == "1":
+        return BATCH_INVARIANT
+    return _asked(entry)
+
+
+def prepare(entry: dict[str, Any]) -> None:
+    """Set what PyTorch and vLLM read when they are imported, or first use the GPU."""
+    mode = _asked(entry)
+    if mode == BATCH_INVARIANT:
+        os.environ["VLLM_BATCH_INVARIANT"] = "1"
+    elif mode == DETERMINISTIC_KERNELS:
+        # cuBLAS gives the same sums only if its workspace has a fixed size (PyTorch,
+        # "Reproducibility").
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+
+
+def unavailable(entry: dict[str, Any], platform: "Platform") -> str | None:
+    """Return why this machine cannot do what an entry asks for; None if it can."""
+    if _asked(entry) == BATCH_INVARIANT and not platform.is_cuda():
+        return "vLLM's batch-invariant kernels are for NVIDIA GPUs, and this is none"
+    return None
+
+
+def apply(entry: dict[str, Any], platform: "Platform") -> dict[str, Any]:
+    """Do what is to be done in this process, and return what vLLM is told besides.
+
+    Raises:
+        InputError: this machine cannot do it.
+    """
+    if reason := unavailable(entry, platform):
+        raise InputError(
+            f"{entry['name']}: determinism: {_asked(entry)} is not available here: {reason}. "
+            "Hint: take another mode, or a machine that has it"
+        )
+    if _asked(entry) == DETERMINISTIC_KERNELS:
+        import torch
+
+        # An operation without a deterministic form raises an error instead of being left as it is.
+        torch.use_deterministic_algorithms(True)
+    return {"max_num_seqs": 1} if _asked(entry) == ONE_AT_A_TIME else {}
+
+
+def _asked(entry: dict[str, Any]) -> str:
+    return entry.get("determinism", DEFAULT)

@@ -1,0 +1,183 @@
+"""The same greedy requests again and again, under one way of running the engine."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from refusal_stability import determinism, engine, engine_facts, generation
+from refusal_stability.errors import InputError
+from refusal_stability.files import sha256_text
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+# Requests of the self-test, each asked alone, among all of them and in the reverse order.
+SELF_TEST_REQUESTS = 8
+_PASS = {
+    "prompt_id": pl.String,
+    "seed": pl.Int64,
+    "response_sha256": pl.String,
+    "tokens": pl.Int64,
+    "same_tokens": pl.Int64,
+    "same_characters": pl.Int64,
+}
+_RESPONSE = {
+    "prompt_id": pl.String,
+    "temperature": pl.Float64,
+    "seed": pl.Int64,
+    "response": pl.String,
+    "reasoning": pl.String,
+    "finish_reason": pl.Enum(["stop", "length", "abort", "error", "content_filter"]),
+    "prompt_tokens": pl.Int64,
+    "response_tokens": pl.Int64,
+}
+
+
+class _Arm:
+    """A model's tokenizer and requests, and its engine once it is needed."""
+
+    def __init__(self, model: dict[str, Any], prompts: pl.DataFrame) -> None:
+        engine.prepare_imports(model)
+        self.model = model
+        self.folder = engine.local_weights(model)
+        self.tokenizer = engine.load_tokenizer(model, self.folder)
+        self.prompt_ids = prompts["prompt_id"].to_list()
+        self.requests = generation.requests_of(model, self.tokenizer, prompts)
+
+    def unavailable(self) -> str | None:
+        from vllm.platforms import current_platform
+
+        return determinism.unavailable(self.model, current_platform)
+
+    def start(self) -> "LLM":
+        return engine.load_engine(self.model, self.folder)
+
+    def answers(self, llm: "LLM", numbers: Sequence[int]) -> list[Any]:
+        """Return the outputs of requests, in the order given, which is the order of asking."""
+        from vllm import SamplingParams
+
+        asked = (
+            (self.requests[number], SamplingParams(temperature=0, max_tokens=self.max_tokens))
+            for number in numbers
+        )
+        outputs = dict(engine.stream(llm, asked, len(numbers)))
+        return [outputs[place] for place in range(len(numbers))]
+
+    @property
+    def max_tokens(self) -> int:
+        return self.model["max_tokens"]
+
+
+def self_test(model: dict[str, Any], prompts: pl.DataFrame) -> dict[str, Any]:
+    """Ask a few prompts alone, together, and in the reverse order among all the others.
+
+    Args:
+        model: an entry of the configuration's `models`, defaults filled in.
+        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+
+    Returns:
+        Whether this way of running the engine is ``available`` here, and if not the ``reason``;
+        how many ``requests`` were tried, and how many had more than one reply (``differ``).
+    """
+    arm = _Arm(model, prompts)
+    reason = arm.unavailable()
+    if reason is None:
+        few = list(range(min(SELF_TEST_REQUESTS, len(arm.requests))))
+        every = list(range(len(arm.requests)))
+        try:
+            llm = arm.start()
+            alone = [arm.answers(llm, [number])[0] for number in few]
+            together = arm.answers(llm, few)
+            # Another place, and other company; the last come first.
+            among = dict(zip(every[::-1], arm.answers(llm, every[::-1]), strict=True))
+        except InputError:
+            raise
+        except (RuntimeError, NotImplementedError) as error:
+            # An operation that has no deterministic form here.
+            reason = " ".join(str(error).split())[:300]
+    if reason is not None:
+        return {"available": False, "reason": reason, "requests": 0, "differ": 0}
+    asked = zip(alone, together, (among[number] for number in few), strict=True)
+    replies = [{tuple(output.outputs[0].token_ids) for output in outputs} for outputs in asked]
+    engine.end_engine(llm)
+    return {
+        "available": True,
+        "reason": None,
+        "requests": len(few),
+        "differ": sum(len(different) > 1 for different in replies),
+    }
+
+
+def passes(
+    model: dict[str, Any], prompts: pl.DataFrame, seeds: Sequence[int], available: bool
+) -> tuple[dict[int, pl.DataFrame], pl.DataFrame, dict[str, Any]]:
+    """Ask every prompt once a seed, at temperature 0, one pass after another, in one engine.
+
+    The order of the requests is the same in every pass, as it is in the cells of a study.
+
+    Args:
+        model: an entry of the configuration's `models`, defaults filled in.
+        prompts: keeps the contract :class:`~refusal_stability.contracts.Prompts`.
+        seeds: names of the passes, in their order; greedy decoding does not use them.
+        available: what the self-test said; if not, nothing is asked and the tables are empty.
+
+    Returns:
+        A table a seed that keeps the contract :class:`~refusal_stability.contracts.Responses`; one
+        that keeps :class:`~refusal_stability.contracts.Passes`, of all of them; and a manifest.
+    """
+    if not available:
+        nothing = pl.DataFrame(schema=_RESPONSE)
+        return dict.fromkeys(seeds, nothing), pl.DataFrame(schema=_PASS), {"asked": 0}
+    arm = _Arm(model, prompts)
+    opened = generation.opens_reasoning(arm.tokenizer, arm.requests[0])
+    llm = arm.start()
+    dtype = engine_facts.dtype_of(llm)
+    first: list[tuple[list[int], str]] = []
+    responses, rows = {}, []
+    since = time.monotonic()
+    for seed in seeds:
+        table = []
+        outputs = arm.answers(llm, range(len(arm.requests)))
+        for place, (prompt_id, output) in enumerate(zip(arm.prompt_ids, outputs, strict=True)):
+            kept = generation.kept_reply(arm.tokenizer, output, dtype)
+            reply = generation.read_reply(kept, model["thinking"], opened)
+            table.append(
+                {
+                    "prompt_id": prompt_id,
+                    "temperature": 0.0,
+                    "seed": seed,
+                    **reply,
+                    "prompt_tokens": len(arm.requests[place]),
+                }
+            )
+            tokens = list(output.outputs[0].token_ids)
+            if seed == seeds[0]:
+                first.append((tokens, kept["text"]))
+            rows.append(
+                {
+                    "prompt_id": prompt_id,
+                    "seed": seed,
+                    "response_sha256": sha256_text(kept["text"]),
+                    "tokens": len(tokens),
+                    "same_tokens": _shared(tokens, first[place][0]),
+                    "same_characters": _shared(kept["text"], first[place][1]),
+                }
+            )
+        responses[seed] = pl.DataFrame(table, schema=_RESPONSE)
+    manifest = {
+        "asked": len(rows),
+        **engine_facts.engine_manifest(
+            dtype, arm.tokenizer, arm.folder, determinism.mode_of(model)
+        ),
+        "engine_seconds": round(time.monotonic() - since, 3),
+    }
+    engine.end_engine(llm)
+    return responses, pl.DataFrame(rows, schema=_PASS), manifest
+
+
+def _shared(a: Sequence, b: Sequence) -> int:
+    """Return the length of the longest common beginning."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((place for place, (x, y) in pairs if x != y), min(len(a), len(b)))
