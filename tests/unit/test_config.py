@@ -433,6 +433,7 @@ def test_defaults_are_filled_in() -> None:
         "top_p": 1.0,
         "top_k": 0,
         "seed_scope": "prompt",
+        "determinism": "default",
     }
     assert config["judges"][0] == {
         "name": "good",

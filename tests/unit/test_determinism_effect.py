@@ -115,7 +115,12 @@ def test_two_passes_cannot_tell_which_is_odd() -> None:
 
 def test_labels_that_are_not_valid_are_counted_and_decide_nothing() -> None:
     given = arm(np.array([2, -1, -1]), relabelled=1)
-    no_label = pl.when(pl.col("label") == "COMPLY").then(pl.lit("UNKNOWN")).otherwise("label").alias("label")
+    no_label = (
+        pl.when(pl.col("label") == "COMPLY")
+        .then(pl.lit("UNKNOWN"))
+        .otherwise("label")
+        .alias("label")
+    )
     rows, _, _ = tables(default=Arm(GOOD, given.passes, given.verdicts.with_columns(no_label)))
     assert (rows["default"]["n_invalid"], rows["default"]["flips"]) == (1, 0)
     nobody = given.verdicts.with_columns(label=pl.lit("ERROR"))

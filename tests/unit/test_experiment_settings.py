@@ -73,5 +73,5 @@ def test_the_first_model_with_weights_is_run_in_other_ways_unless_one_is_named()
     assert determinism_model(of_determinism())["name"] == "m"
     assert determinism_model(of_determinism(model="n"))["name"] == "n"
     assert determinism_model(config()) is None
-    with pytest.raises(ConfigError, match="determinism.model: no model 'api' with weights"):
+    with pytest.raises(ConfigError, match=r"determinism\.model: no model 'api' with weights"):
         check(of_determinism(model="api"), MODELS)

@@ -165,6 +165,8 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "take_cell": "plan",
         "take_verdicts": "plan",
         "generate_arm": "generate",
+        "determinism_test": "generate",
+        "determinism_passes": "generate",
         "generate_arm_without_gpu": "generate_without_gpu",
         "judge_arm": "judge",
         "first_tokens": "generate",
@@ -214,6 +216,7 @@ def test_every_environment_holds_what_its_script_imports() -> None:
         "judge_without_gpu": ["judge", "judge_sample"],
         "statistics": ["tables"],
         "experiments": [*experiments(), "agreement_sample"],
+        "generate": ["generate", "determinism_test", "determinism_passes"],
     }
     packages = {"yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))

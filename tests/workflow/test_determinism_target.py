@@ -1,0 +1,38 @@
+"""The target `determinism` on the real engine, on a CPU: what it can run, and what it lacks."""
+
+from refusal_stability import files
+from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from workspace import Workspace
+
+
+def test_on_a_cpu_what_there_is_is_deterministic_and_the_rest_is_said_to_be_missing(
+    finished: Workspace,
+) -> None:
+    config = finished.read_config()
+    few = {"prompts": 6, "seeds": [1, 2, 3]}
+    finished.write_config(config | {"experiments": {"determinism": few}})
+    result = finished.snakemake("--cores", "2", "--", "determinism")
+    again = finished.planned("determinism")
+    finished.write_config(config)
+    assert result.returncode == 0, result.stderr
+    table = files.read_csv(
+        finished.run / "experiments/determinism.csv", EXPERIMENT_TABLES["determinism"]
+    )
+    assert table["arm"].to_list() == [
+        "default",
+        "deterministic_kernels",
+        "one_at_a_time",
+        "batch_invariant",
+    ]
+    there, (absent,) = table.rows(named=True)[:3], table.rows(named=True)[3:]
+    for row in there:
+        assert row["verdict"] == "deterministic here"
+        assert (row["requests"], row["differ"], row["n_passes"], row["n"]) == (6, 0, 3, 6)
+        assert (row["identical"], row["flips"]) == (1, 0)
+    assert absent["verdict"] == "not available here"
+    assert absent["identical"] is None
+    assert "byte-identical under default, deterministic_kernels and one_at_a_time" in result.stdout
+    assert "batch_invariant is not available here: vLLM's batch-invariant" in result.stdout
+    # Finished, and no part of the run.
+    assert again == {}
+    assert finished.planned() == {}
