@@ -24,8 +24,6 @@ A key without a default may be left out, unless it is *required* within the mapp
 COLUMNS = ("key", "type", "default", "meaning")
 # A run has either these or labels, which no single key can say.
 OF_MODELS = ("prompts", "models", "judges", "temperatures", "seeds")
-# Its entries have the keys of `judges`.
-AS_ELSEWHERE = ("experiments.judge_agreement.judges",)
 REFERENCE = "#/$defs/"
 
 
@@ -80,13 +78,8 @@ def _rows(
         subschema = resolved(subschema, schema)
         key = f"{path}.{name}"
         yield _row(key, subschema, name in inner.get("required", []))
-<<<<<<< HEAD
         # Entries of several kinds have a section of their own.
         if _inside(subschema, schema) and "allOf" not in _inside(subschema, schema):
-=======
-        # Whose entries are those of another key is said there.
-        if _inside(subschema, schema) and key not in AS_ELSEWHERE:
->>>>>>> 60e2897 (docs: judges of a sample have the keys of judges)
             yield from _below(key, subschema, schema)
 
 
