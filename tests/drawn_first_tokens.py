@@ -3,8 +3,8 @@
     python tests/drawn_first_tokens.py --model JSON --prompts FILE --first-tokens FILE \\
         --samples N --cuts T,top_p,top_k ...
 
-`counts` are, for each cut, {prompt_id: {token id: count}}; `right` says how many replies, of how
-many, begin with the token for which the experiment takes their text.
+`counts` are, for each cut, {prompt_id: {token ids, as far as the file goes: count}}; `right` says
+how many replies, of how many, begin with the tokens for which the experiment takes their text.
 """
 
 import argparse
@@ -64,20 +64,25 @@ def main() -> None:
         Beginnings(first.filter(pl.col("prompt_id") == prompt_id))
         for prompt_id in prompts["prompt_id"]
     ]
+    # Of each beginning that is followed, what follows: {token id: text}.
     known = {
-        (prompt_id, token): text
-        for prompt_id, tokens, texts in first.filter(place=0)
-        .select("prompt_id", "tokens", "texts")
-        .iter_rows()
-        for token, text in zip(tokens, texts, strict=True)
+        (prompt_id, *beginning): dict(zip(tokens, texts, strict=True))
+        for prompt_id, beginning, tokens, texts in first.select(
+            "prompt_id", "beginning", "tokens", "texts"
+        ).iter_rows()
     }
     right = 0
     for place, output in engine.stream(llm, asked, len(to_ask)):
         number, cut, _ = to_ask[place]
         prompt_id, reply = prompts["prompt_id"][number], output.outputs[0]
-        counts[cut][prompt_id][reply.token_ids[0]] += 1
-        taken = begun[number].of_reply(reply.text)[0]
-        right += taken == known.get((prompt_id, reply.token_ids[0]))
+        path, texts = (prompt_id,), []
+        for token in reply.token_ids:
+            if path not in known:
+                break
+            texts.append(known[path].get(token))
+            path = (*path, token)
+        counts[cut][prompt_id][" ".join(map(str, path[1:]))] += 1
+        right += begun[number].of_reply(reply.text) == tuple(texts)
     print(json.dumps({"counts": list(counts.values()), "right": right, "of": len(to_ask)}))
 
 

@@ -141,8 +141,18 @@ def test_models_behind_an_api_are_named_and_have_no_row() -> None:
     text = caption(table, 2, ["api"])
     assert "the first 2 tokens predicts" not in text
     assert text.endswith("Not available, as an API shows no logits: api.")
-    nothing = caption(table.clear(), 1, ["api"])
-    assert nothing.startswith("No model has weights of its own")
+    # And if there is no other.
+    tables = results({}, judged, ids)
+    assert caption(tables["boundary"], 1, ["api"]).startswith("No model has weights of its own")
+    assert figure(tables["boundary_calibration"], tables["boundary_prompts"]).texts
+
+
+def test_a_judge_that_has_seen_nothing_has_rows_without_values() -> None:
+    asked, judged, ids = run(np.random.default_rng(4), told=True, prompts=6)
+    judged["k", "m"] = judged["j", "m"].clear()
+    table = results(asked, judged, ids)["boundary"]
+    assert row(table, judge="k")["n"] == 0
+    assert row(table, judge="k")["verdict"] == "nothing to predict"
 
 
 def test_prompts_are_ranked_and_log_odds_are_those_of_the_labels() -> None:

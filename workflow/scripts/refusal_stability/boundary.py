@@ -17,6 +17,7 @@ from refusal_stability.labels import COMPLY, LABELS, REFUSE, VALID_LABELS
 from refusal_stability.ranking import auc, slope
 from refusal_stability.resampling import Resamples, interval, share_interval
 from refusal_stability.summaries import estimate, prompt_mean
+from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 FOLDS = 5
 PREDICTS, NOT_SHOWN, NOTHING = "predicts", "not shown to predict", "nothing to predict"
@@ -97,7 +98,12 @@ def boundary(
             tables["_calibration"].append(_calibration(prompts, resamples).with_columns(keys))
             ranked = prompts.sort("predicted_flip", descending=True, nulls_last=True)
             tables["_prompts"].append(ranked.with_columns(keys))
-    return {f"boundary{name}": pl.concat(parts) for name, parts in tables.items()}
+    return {
+        f"boundary{name}": pl.concat(parts)
+        if parts
+        else EXPERIMENT_TABLES[f"boundary{name}"].create_empty()
+        for name, parts in tables.items()
+    }
 
 
 def _begun(of_model: Asked) -> tuple[dict[str, Beginnings], pl.DataFrame]:
