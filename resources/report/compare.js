@@ -18,29 +18,34 @@ function drawCompare() {
   const holder = document.getElementById("compare-chart");
   holder.hidden = !rows.length;
   if (rows.length) chart(holder, "compared", [...marks.values()], described);
-  const renamed = (row) => ({
-    model: row.model_a, prompt_id: row.prompt_id, [`ssi_${data.run}`]: row.ssi_a, [`ssi_${data.other.run}`]: row.ssi_b,
-    ssi_change: row.ssi_a - row.ssi_b, labels_changed: row.change, n_labels: row.n_a,
-  });
-  const changes = rows.map(renamed).sort((a, b) => Math.abs(b.ssi_change) - Math.abs(a.ssi_change));
+  const changes = rows
+    .map((row) => ({
+      model: row.model_a, prompt_id: row.prompt_id, [data.run]: row.ssi_a, [data.other.run]: row.ssi_b,
+      change_of_ssi: row.ssi_a - row.ssi_b, labels_that_differ: row.change, n: row.n_a,
+    }))
+    .sort((a, b) => Math.abs(b.change_of_ssi) - Math.abs(a.change_of_ssi));
   sortableTable(document.getElementById("compare-prompts"), {
-    rows: changes, columns: Object.keys(renamed({})), caption: "SSI of each prompt in both runs", file: "compare_prompts.csv",
+    rows: changes, columns: Object.keys(changes[0] ?? {}), caption: "SSI of each prompt in both runs", file: "compare_prompts.csv",
   });
-  const differences = rowsOf("differences", data.other.differences).filter((row) => row.judge === judge);
+  const differences = rowsOf("differences", data.other.differences)
+    .filter((row) => row.judge === judge)
+    .map(({ judge: _, model_a: model, measure, n, value_a, value_b, ...rest }) => ({
+      model, measure: inWords(measure), n, [data.run]: value_a, [data.other.run]: value_b, ...rest,
+    }));
   sortableTable(document.getElementById("compare-differences"), {
-    rows: differences, columns: ["model_a", "measure", "n", "value_a", "value_b", "difference", "difference_low", "difference_high", "p_holm"],
-    caption: "Differences on the responses of both runs", file: "compare.csv",
+    rows: differences, columns: ["model", "measure", "n", data.run, data.other.run, "difference", "p_holm"],
+    caption: "Differences on the responses of both runs", file: "compare.csv", told: estimateOf,
   });
 }
 
 function startCompare() {
-  const headline = [["run", data.run, rowsOf("models")], ["run", data.other.run, rowsOf("models", data.other.models)]];
-  const columns = ["judge", "model", "run", "n_prompts", "n_responses", "mean_ssi", "flip_rate", "hard_flip_rate", "refusal_rate"];
-  const rows = headline
-    .flatMap(([, run, of]) => of.filter((row) => row.model !== ALL).map((row) => ({ run, ...row })))
+  const both = [[data.run, rowsOf("models")], [data.other.run, rowsOf("models", data.other.models)]];
+  const columns = ["judge", "model", "run", "n_responses", "mean_ssi", "flip_rate", "hard_flip_rate", "refusal_rate"];
+  const rows = both
+    .flatMap(([run, of]) => of.filter((row) => row.model !== ALL).map((row) => ({ run, ...row })))
     .sort((a, b) => compared(a.judge, b.judge) || compared(a.model, b.model));
   sortableTable(document.getElementById("compare-headline"), {
-    rows, columns, caption: "The numbers of both runs", file: "compare_runs.csv",
+    rows, columns, caption: "The numbers of both runs", file: "compare_runs.csv", told: estimateOf,
   });
   const judge = document.getElementById("compare-judge");
   const common = [...new Set(rowsOf("prompts", data.other.prompts).map((row) => row.judge))];

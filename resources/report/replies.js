@@ -11,8 +11,9 @@ async function textOf(prompt) {
   return packed ? JSON.parse(new TextDecoder().decode(await unpacked(packed))) : null;
 }
 
+// The words of a text, each with the space behind it.
 function words(text) {
-  return text.match(/\s+|[^\s]+/gu) ?? [];
+  return text.match(/^\s+|\S+\s*/gu) ?? [];
 }
 
 // Longer pairs of texts are not aligned: it would take a table of so many places.
@@ -20,7 +21,7 @@ const MOST_PLACES = 4e6;
 
 // Which words of `text` are not in the longest common run of words with `other`: an array of bool.
 function differing(text, other) {
-  const [a, b] = [words(text), words(other)];
+  const [a, b] = [text, other].map((one) => words(one).map((word) => word.trim()));
   let first = 0;
   while (first < a.length && first < b.length && a[first] === b[first]) first++;
   let last = 0;
@@ -58,13 +59,13 @@ function markedReply(text, other) {
   let run = "";
   let marked = false;
   const flush = () => {
-    if (run) holder.append(marked ? element("mark", {}, run) : run);
+    const end = run.trimEnd();
+    if (run) holder.append(marked ? element("mark", {}, end) : run, marked ? run.slice(end.length) : "");
     run = "";
   };
   words(text).forEach((word, at) => {
-    const mark = differs[at] && (word.trim() !== "" || marked);
-    if (mark !== marked) flush();
-    marked = mark;
+    if (differs[at] !== marked) flush();
+    marked = differs[at];
     run += word;
   });
   flush();

@@ -9,6 +9,17 @@ function shown(value) {
   return Math.abs(value) < 0.0005 ? value.toExponential(1) : value.toFixed(3);
 }
 
+function shownOf(row, column) {
+  return shown(row[column]);
+}
+
+// An estimate with its interval, "0.912 [0.875, 0.946]".
+function estimateOf(row, column) {
+  const [low, high] = [row[`${column}_low`], row[`${column}_high`]];
+  if (low === undefined || low === null) return shown(row[column]);
+  return `${row[column].toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+}
+
 function inWords(column) {
   return column.replaceAll("_", " ");
 }
@@ -31,8 +42,9 @@ function sorted(rows, column, descending) {
     );
 }
 
-// Fill `holder` with the table; `columns` are those shown, the CSV has all of `rows`' columns.
-function sortableTable(holder, { rows, columns, caption, file }) {
+// Fill `holder` with the table; `columns` are those shown, in the words of `told`, and the CSV has all
+// that `rows` have.
+function sortableTable(holder, { rows, columns, caption, file, told = shownOf }) {
   let by = null;
   let descending = false;
   const body = element("tbody");
@@ -59,7 +71,7 @@ function sortableTable(holder, { rows, columns, caption, file }) {
     });
     const cells = (row) =>
       columns.map((column) =>
-        element("td", { class: typeof row[column] === "number" ? "number" : null }, shown(row[column])),
+        element("td", { class: typeof row[column] === "number" ? "number" : null }, told(row, column)),
       );
     body.replaceChildren(
       ...ordered().slice(0, LONGEST).map((row) => element("tr", {}, ...cells(row))),

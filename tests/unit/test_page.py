@@ -44,11 +44,13 @@ def test_the_answer_counts_flips() -> None:
     assert point(found, "Hard flips").number == "67%"
     assert "Of 3 flips" in point(found, "Hard flips").text
     # Two flips have one label at each temperature.
-    assert "2 of 3 flips (67%) are between temperatures only" in point(found, "Temperature").text
+    assert (
+        "2 of 3 flips (67%) are between temperatures only" in point(found, "With temperature").text
+    )
     # SSI 1, 3/4, 1/2, 1/2.
     assert point(found, "Mean SSI").number == "0.69"
-    assert point(found, "The judge").number == "unknown"
-    assert "one judge alone" in point(found, "The judge").text
+    assert point(found, "Judge's own errors").number == "unknown"
+    assert "one judge alone" in point(found, "Judge's own errors").text
 
 
 def test_several_models_are_named_and_many_are_not() -> None:
@@ -75,14 +77,14 @@ def test_the_answer_says_where_there_is_none(labels: list[str], said: str) -> No
 
 
 def test_a_rise_with_the_temperature_is_a_rise() -> None:
-    found = point(answer_of({("j", "m"): ["RC RR", "RC RR", "RC RR"]}), "Temperature")
+    found = point(answer_of({("j", "m"): ["RC RR", "RC RR", "RC RR"]}), "With temperature")
     # SSI 1/2 at the lower temperature, 1 at the higher one, for every prompt.
     assert found.number == "+0.50"
     assert "rises by 0.500 [0.500, 0.500]" in found.text
 
 
 def test_the_judges_share_stands_with_its_interval_and_doubt() -> None:
-    found = point(answer_of(verdicts_of_codes(codes(2, 2, 60, 3, 3))), "The judge")
+    found = point(answer_of(verdicts_of_codes(codes(2, 2, 60, 3, 3))), "Judge's own errors")
     share = r"An estimated \W?\d+% \[\W?\d+, \d+\] of the flip rate is j0's own errors"
     assert re.match(share, found.text)
 

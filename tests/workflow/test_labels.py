@@ -133,6 +133,12 @@ def test_every_file_keeps_its_contract(imported: Workspace) -> None:
     assert {path.name for path in (imported.run / "figures").iterdir()} == set(JUDGES)
 
 
+def test_the_page_says_what_labels_do_not_tell(imported: Workspace) -> None:
+    html = (imported.run / "stability_report.html").read_text(encoding="utf-8")
+    assert "The run starts from labels" in html
+    assert "Whether replies were cut off at a token limit is not known." in html
+
+
 def test_the_manifest_says_what_was_read(imported: Workspace) -> None:
     manifest = json.loads((imported.run / "labels.json").read_text(encoding="utf-8"))
     assert [file["path"] for file in manifest["files"]] == CONFIG["labels"]

@@ -175,7 +175,7 @@ def _temperature(
             if between
             else " Every flip shows within one temperature already."
         )
-    return Point("Temperature", f"{-drop:+.2f}".replace("-", "\N{MINUS SIGN}"), text)
+    return Point("With temperature", f"{-drop:+.2f}".replace("-", "\N{MINUS SIGN}"), text)
 
 
 def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) -> Point:
@@ -185,7 +185,9 @@ def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) ->
     rows = [row for row in noise.rows(named=True) if row["judge_share"] is not None]
     if not rows:
         why = "one judge alone cannot tell" if n_judges == 1 else "these labels do not tell"
-        return Point("The judge", "unknown", f"How many flips are {judge}'s own errors: {why}.")
+        return Point(
+            "Judge's own errors", "unknown", f"How many flips are {judge}'s own errors: {why}."
+        )
     # Several pairs of judges give several estimates: that of the first other judge.
     row = [row for row in rows if row["other_judge"] == rows[0]["other_judge"]][-1]
     of = "" if row["model"] == ALL_MODELS else f" on {row['model']}"
@@ -203,4 +205,4 @@ def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) ->
             f" The model behind it does not expect the flips that were seen "
             f"({LiveTables.p_value(row['check_p'])}): take it for a hint."
         )
-    return Point("The judge", percent(row["judge_share"]), text)
+    return Point("Judge's own errors", percent(row["judge_share"]), text)

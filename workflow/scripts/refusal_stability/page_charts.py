@@ -45,19 +45,25 @@ def charts(
 
 def compared_chart(models: Sequence[str]) -> dict[str, Any]:
     """Return the chart of prompts by their SSI in two runs; rows have model, there, here and n."""
-    axis = alt.Scale(domain=[0.3, 1], nice=False)
+    # The largest of three shares is never below a third.
+    least = 0.3
+    scale = alt.Scale(domain=[least, 1], nice=False)
+    axes = {
+        name: channel(f"{name}:Q", title=f"SSI in {words} run", scale=scale, axis=_axis())
+        for name, channel, words in (("there", alt.X, "the other"), ("here", alt.Y, "this"))
+    }
     diagonal = (
-        alt.Chart(alt.InlineData([{"there": 0.3, "here": 0.3}, {"there": 1, "here": 1}]))
+        alt.Chart(alt.InlineData([{"there": end, "here": end} for end in (least, 1)]))
         .mark_line(strokeDash=[4, 4], opacity=0.6, color="grey")
-        .encode(x="there:Q", y="here:Q")
+        .encode(x=axes["there"], y=axes["here"])
     )
     points = (
         alt.Chart(alt.NamedData(name=ROWS))
         .mark_point(opacity=0.8)
         .encode(
-            x=alt.X("there:Q", title="SSI in the other run", scale=axis),
-            y=alt.Y("here:Q", title="SSI in this run", scale=axis),
-            size=alt.Size("n:Q", title="prompts", scale=alt.Scale(range=[20, 500])),
+            x=axes["there"],
+            y=axes["here"],
+            size=alt.Size("n:Q", title="prompts", scale=alt.Scale(range=[20, 500], zero=False)),
             tooltip=["model:N", "there:Q", "here:Q", alt.Tooltip("n:Q", title="prompts")],
             **_by_model(models),
         )
