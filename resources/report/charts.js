@@ -18,6 +18,7 @@ function theme() {
     },
     legend: { labelColor: text, titleColor: quiet, titleFontWeight: "normal" },
     rule: { color: text },
+    tick: { color: text },
   };
 }
 
