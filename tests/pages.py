@@ -10,6 +10,7 @@ from label_grids import SETTINGS, parts, prompts_of, verdicts_of_codes
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.page import Run, page
 from refusal_stability.page_labels import page_labels
+from refusal_stability.table_contracts import TABLES
 from refusal_stability.tables import Settings, make_tables
 from workspace import REPOSITORY
 
@@ -21,7 +22,8 @@ def run_of(table: pl.DataFrame, settings: Settings = SETTINGS, **more: Any) -> R
     """Return the run of verdicts with columns judge and model."""
     stability, verdicts = parts(table)
     prompts = prompts_of(table)
-    tables = make_tables(stability, verdicts, prompts, settings)
+    made = make_tables(stability, verdicts, prompts, settings)
+    tables = {name: contract.validate(made[name], cast=True) for name, contract in TABLES.items()}
     return Run(
         **{
             "name": "made-up",

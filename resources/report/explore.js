@@ -102,7 +102,7 @@ function startExplore() {
       element(
         "button",
         { type: "button", class: `chip m${place % 7}`, value: model, "aria-pressed": "false", onclick: () => choose(model) },
-        element("span", { "aria-hidden": "true" }, "●■▲◆▼✚━"[place % 7]),
+        element("span", { "aria-hidden": "true" }, "●■▲◆▼✚▶"[place % 7]),
         ` ${model}`,
       ),
     ),

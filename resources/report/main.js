@@ -20,7 +20,8 @@ function startAnswer() {
 function draw(id, name, rows, title, told) {
   const holder = document.getElementById(id);
   if (!rows.length) holder?.closest("figure").remove();
-  else if (holder) chart(holder, name, rows, `${title}, with 95% intervals. ${rows.map(told).join("; ")}.`);
+  else if (holder)
+    chart(holder, name, rows, `${title}, with 95% intervals. ${rows.map(told).join("; ")}.`);
 }
 
 async function show() {

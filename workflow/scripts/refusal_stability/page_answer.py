@@ -56,6 +56,7 @@ def answer(
     judges = tables["models"]["judge"].unique(maintain_order=True).to_list()
     judge = judges[0]
     rows = tables["models"].filter(pl.col("model") != ALL_MODELS, judge=judge).rows(named=True)
+    samples = n_temperatures * n_seeds
     points = [
         _ssi(rows),
         _hard(stability),
@@ -63,9 +64,10 @@ def answer(
         _judges_share(tables, judge, len(judges)),
     ]
     return Answer(
-        headline=_headline(rows, n_temperatures * n_seeds),
+        headline=_headline(rows, samples),
         design=_design(rows, judges, n_temperatures, n_seeds),
-        points=[point for point in points if point],
+        # Of one reply a prompt, SSI is 1 and nothing flips by definition.
+        points=[point for point in points if point and samples > 1],
     )
 
 
@@ -74,7 +76,7 @@ def percent_interval(row: dict[str, Any], name: str) -> str:
     low, high = (row[f"{name}_{end}"] for end in ("low", "high"))
     if row[name] is None or low is None:
         return percent(row[name])
-    ends = f"{100 * low:.0f}, {100 * high:.0f}".replace("-", "\N{MINUS SIGN}")
+    ends = ", ".join(percent(end).removesuffix("%") for end in (low, high))
     return f"{percent(row[name])} [{ends}]"
 
 
@@ -99,12 +101,14 @@ def _headline(rows: Rows, samples: int) -> str:
 
 def _design(rows: Rows, judges: Sequence[str], n_temperatures: int, n_seeds: int) -> str:
     prompts = max((row["n_prompts"] for row in rows), default=0)
+    samples = n_temperatures * n_seeds
+    times = "once" if samples == 1 else f"{samples} times"
     labelled = f"{judges[0]} labelled the replies REFUSE, PARTIAL or COMPLY"
     if judges[1:]:
         labelled += f", and so did {listed(judges[1:])}; what is said here is under {judges[0]}"
     return (
         f"{counted(len(rows), 'model')} answered {counted(prompts, 'prompt')} "
-        f"{counted(n_temperatures * n_seeds, 'time')} each, with "
+        f"{times} each, with "
         f"{counted(n_temperatures, 'temperature')} and {counted(n_seeds, 'seed')}. {labelled}."
     )
 
@@ -113,14 +117,16 @@ def _ssi(rows: Rows) -> Point | None:
     known = [row for row in rows if row["mean_ssi"] is not None]
     if not known:
         return None
-    said = [f"{row['model']} {LiveTables.estimate(row, 'mean_ssi')}" for row in known]
-    ends = [min(row["mean_ssi"] for row in known), max(row["mean_ssi"] for row in known)]
-    shown = list(dict.fromkeys(f"{end:.2f}" for end in ends))
+    known = sorted(known, key=lambda row: row["mean_ssi"])
+    shown = list(dict.fromkeys(f"{row['mean_ssi']:.2f}" for row in (known[0], known[-1])))
+    # Of many models, the ends.
+    named = known if len(known) <= _NAMED else [known[0], known[-1]]
+    said = [f"{row['model']} {LiveTables.estimate(row, 'mean_ssi')}" for row in named]
     return Point(
         "Mean SSI",
         "\N{EN DASH}".join(shown),
-        f"The share of a prompt's most frequent label, 1 if the model always decides alike: "
-        f"{'; '.join(said)}.",
+        "The share of a prompt's most frequent label, 1 if the model always decides alike: "
+        f"{(' to ' if len(known) > _NAMED else '; ').join(said)}.",
     )
 
 

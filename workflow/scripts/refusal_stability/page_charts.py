@@ -10,7 +10,7 @@ import altair as alt
 
 # Okabe and Ito's palette, as in the figures; shapes tell models apart in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
-SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "stroke"]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right"]
 ROWS = "rows"
 _FADED = 0.2
 # Pixels of a model within a group, and between groups.
