@@ -59,6 +59,7 @@ else:
     include: "workflow/rules/judge_experiments_with_engine.smk"
 
 
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/plan.smk"
 
 

@@ -162,6 +162,7 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
     of_others = {
         "generate_model": "generate",
         "judge_models": "judge",
+        "paper": "cost",
         "take_cell": "plan",
         "take_verdicts": "plan",
         "generate_arm": "generate",

@@ -1,0 +1,50 @@
+# Takes: tables and manifests of a run. Makes: what a paper needs of it, a target that nothing else
+# asks for.
+PAPER = f"{RUN}/paper"
+
+
+# Local: seconds.
+localrules:
+    paper,
+
+
+rule paper:
+    """Write methods, citations and tables of the run, for a paper."""
+    input:
+        script="workflow/scripts/paper.py",
+        package=package(
+            "paper",
+            "paper_facts",
+            "paper_methods",
+            "paper_tables",
+            "table_contracts",
+            "labels",
+            "files",
+        ),
+        citations="resources/citations.bib",
+        tables=ALL_TABLES,
+        figures=ALL_FIGURES,
+    output:
+        methods=multiext(f"{PAPER}/methods", ".md", ".tex"),
+        citations=f"{PAPER}/citation.bib",
+        paper=f"{PAPER}/paper.tex",
+        tables=directory(f"{PAPER}/tables"),
+    log:
+        f"{RUN}/logs/paper.log",
+    conda:
+        "../../envs/cost.yaml"
+    params:
+        run=RUN,
+        models=list(MODELS),
+        judges=list(JUDGES),
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        # Those of experiments that are there: none is run for it.
+        experiments=lambda wildcards: sorted(map(str, Path(EXPERIMENTS).glob("*.csv"))),
+        folder=PAPER,
+    message:
+        "Writing methods, citations and tables for a paper"
+    shell:
+        "python {input.script} --run {params.run:q} --models {params.models:q}"
+        " --judges {params.judges:q} --statistics {params.statistics:q}"
+        " --tables {input.tables:q} {params.experiments:q} --citations {input.citations:q}"
+        " --output {params.folder:q} > {log:q} 2>&1"
