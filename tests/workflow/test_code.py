@@ -216,6 +216,7 @@ def test_every_environment_holds_what_its_script_imports() -> None:
         "judge": ["judge", "judge_sample"],
         "judge_without_gpu": ["judge", "judge_sample"],
         "statistics": ["tables"],
+        "cost": ["cost", "paper"],
         "experiments": [*experiments(), "agreement_sample"],
         "generate": ["generate", "determinism_test", "determinism_passes"],
     }

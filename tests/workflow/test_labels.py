@@ -300,3 +300,16 @@ def test_make_replicate_takes_files_of_ones_own(workspace: Workspace) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].endswith("results/replication/tables/replication.csv")
     assert (workspace.folder / "results/replication/verdicts/kind/qwen3-8b.parquet").is_file()
+
+
+def test_a_paper_gets_what_is_known_and_no_more(imported_copy: Workspace) -> None:
+    result = imported_copy.snakemake("paper", "--cores", "1")
+    assert result.returncode == 0, result.stderr
+    paper = imported_copy.run / "paper"
+    text = (paper / "methods.md").read_text(encoding="utf-8")
+    assert "strict.csv (72 rows" in text
+    assert "not known here" in text
+    assert (paper / "tables/models.tex").read_text(encoding="utf-8").count(r"\toprule") > 1
+    assert "| strict | llama | 12 |" in (paper / "tables/models.md").read_text(encoding="utf-8")
+    named = {f"{name}.{kind}" for name in TABLES for kind in ("md", "tex")}
+    assert {path.name for path in (paper / "tables").iterdir()} == named

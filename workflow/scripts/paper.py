@@ -25,7 +25,7 @@ def main() -> None:
     for path in args.tables:
         if path.parent.name == "tables":
             tables[path.stem] = files.read_csv(path, of_run[path.stem])
-        else:
+        elif path.stem in EXPERIMENT_TABLES:
             # Some experiments have the name of a table of the run.
             table = files.read_csv(path, EXPERIMENT_TABLES[path.stem])
             tables[f"experiment_{path.stem}"] = table

@@ -136,7 +136,7 @@ def of_statistics(settings: dict[str, Any]) -> list[str]:
         "The Safety Stability Index (SSI) of a prompt is the largest share of one label among its "
         "valid labels {cite:instability}; a prompt flips if it has more than one, and is unstable "
         f"if its SSI is below {settings['unstable_below']:g}. Verdicts without a valid label enter "
-        f"no measure; with more than {settings['max_invalid_share']:.1%} of them there are no tables.",
+        f"no measure; more than {settings['max_invalid_share']:.1%} of them stop a run.",
         "Prompts are the units. Intervals are 95% percentile intervals of a bootstrap over prompts "
         f"{{cite:bootstrap}} ({settings['bootstrap_resamples']} resamples, seed "
         f"{settings['bootstrap_seed']}), and Wilson's {{cite:wilson}} where a share is 0 or 1. "

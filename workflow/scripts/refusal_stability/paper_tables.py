@@ -127,7 +127,7 @@ def escaped(text: str) -> str:
     return re.sub(
         r"[^\x20-\x7e]|[\\~^<>|\"&%$#_{}]",
         lambda found: _SPECIAL.get(found[0], found[0] if _has_letter(found[0]) else "?"),
-        " ".join(text.split()),
+        re.sub(r"\s+", " ", text),
     )
 
 
