@@ -34,13 +34,13 @@ rule paper:
     conda:
         "../../envs/cost.yaml"
     params:
-        run=RUN,
+        run=lambda wildcards, input: Path(input.tables[0]).parents[1],
         models=list(MODELS),
         judges=list(JUDGES),
         statistics=json.dumps(config["statistics"], sort_keys=True),
         # Those of experiments that are there: none is run for it.
         experiments=lambda wildcards: sorted(map(str, Path(EXPERIMENTS).glob("*.csv"))),
-        folder=PAPER,
+        folder=lambda wildcards, output: Path(output.paper).parent,
     message:
         "Writing methods, citations and tables for a paper"
     shell:
