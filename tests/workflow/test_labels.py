@@ -303,7 +303,7 @@ def test_make_replicate_takes_files_of_ones_own(workspace: Workspace) -> None:
 
 
 def test_a_paper_gets_what_is_known_and_no_more(imported_copy: Workspace) -> None:
-    result = imported_copy.snakemake("paper", "--cores", "1")
+    result = imported_copy.snakemake("--cores", "1", "paper")
     assert result.returncode == 0, result.stderr
     paper = imported_copy.run / "paper"
     text = (paper / "methods.md").read_text(encoding="utf-8")
