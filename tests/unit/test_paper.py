@@ -12,33 +12,47 @@ import pytest
 from refusal_stability import paper, paper_methods
 from refusal_stability.errors import InputError
 from refusal_stability.paper_facts import ranges, read_manifest, seen
-from refusal_stability.paper_tables import escaped, for_people, latex, markdown, parts
+from refusal_stability.table_contracts import EXPERIMENT_TABLES, TABLES
 
 CITATIONS = (Path(__file__).parents[2] / "resources/citations.bib").read_text(encoding="utf-8")
 SETTINGS = {
     "unstable_below": 0.8,
+    "thresholds": [0.7, 0.9],
     "max_invalid_share": 0.01,
     "bootstrap_resamples": 2000,
     "bootstrap_seed": 1,
 }
 # Every sign that means something to LaTeX or to Markdown.
-NASTY = r"[a]&b%c$d#e_f{g}h~i^j\k|l<m>n'o\"p*q`r" + "é\u4e00\n"
-TABLE = pl.DataFrame(
-    {
-        "judge": ["j", "j", "j"],
-        "model": ["m_1", NASTY, "*m"],
-        "temperature": [0.0, 0.7, 1.0],
-        "n": [60, 1200, 0],
-        "mean_ssi": [0.9456, 1.0, None],
-        "mean_ssi_low": [0.9312, 0.98, None],
-        "mean_ssi_high": [0.9602, 1.0, None],
-        "p_holm": [0.0004, 0.5, None],
-        "difference": [-0.0001, -0.25, None],
-        "raised": [True, False, None],
-        "ids": ["a b c", "", None],
-    }
+NASTY = r"[a]&b%c$d#e_f{g}h~i^j\k|l<m>n'o\"p*q`r" + "\u00e9\u4e00\n"
+
+
+def table(rows: int) -> pl.DataFrame:
+    contract = TABLES["within_temperature"]
+    values = dict.fromkeys(contract.column_names(), 0.5) | {"judge": NASTY}
+    counts = {name: 60 for name in values if name.startswith("n_")}
+    made = [values | counts | {"model": f"m_{n}", "temperature": n / 10} for n in range(rows)]
+    return contract.validate(pl.DataFrame(made), cast=True)
+
+
+CALIBRATION = EXPERIMENT_TABLES["boundary_calibration"].validate(
+    pl.DataFrame(
+        [
+            {
+                "judge": "j",
+                "model": NASTY,
+                "scope": "pooled",
+                "at_least": n / 60,
+                "at_most": 1,
+                "n": n,
+            }
+            | dict.fromkeys(
+                ("predicted_flip_rate", "flip_rate", "flip_rate_low", "flip_rate_high"), n / 60
+            )
+            for n in range(60)
+        ]
+    ),
+    cast=True,
 )
-WIDE = TABLE.with_columns(TABLE["mean_ssi"].alias(f"{name}_of_prompts") for name in "abcdefghi")
 
 
 def cell(**facts: object) -> dict:
@@ -69,78 +83,6 @@ def cell(**facts: object) -> dict:
         "sharing": "cell",
         "count": 60,
     } | facts
-
-
-def test_numbers_are_for_people() -> None:
-    heads, rows, keys = for_people(TABLE)
-    # The interval is in the column of its estimate, the ids are left out.
-    assert heads == [
-        "judge",
-        "model",
-        "temperature",
-        "n",
-        "mean ssi",
-        "p holm",
-        "difference",
-        "raised",
-    ]
-    assert keys == 3
-    assert rows[0][3:] == ["60", "0.946 [0.931, 0.960]", "<0.001", "0.000", "yes"]
-    assert rows[1][2:] == ["0.7", "1200", "1.000 [0.980, 1.000]", "0.500", "-0.250", "no"]
-    assert rows[2][4:] == ["\N{EN DASH}"] * 4
-
-
-def test_a_wide_table_is_in_parts_that_fit_and_lose_nothing() -> None:
-    heads, rows, keys = for_people(WIDE.with_columns(model=pl.lit("m")))
-    every = parts(heads, rows, keys)
-    assert len(every) > 1
-    for head, body in every:
-        assert head[:keys] == heads[:keys]
-        assert max(len("  ".join(row)) for row in body) <= 108
-    assert [name for head, _ in every for name in head[keys:]] == heads[keys:]
-
-
-def test_a_table_of_markdown_has_its_cells_whatever_is_in_them() -> None:
-    for block in markdown("models", WIDE).split("\n\n")[1:]:
-        lines = block.strip().splitlines()
-        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-        assert len(lines) == 2 + TABLE.height
-        assert len(counts) == 1
-        assert re.fullmatch(r"\|( -{3}:? \|)+", lines[1])
-
-
-def check_latex(text: str) -> None:
-    """As many cells as columns, booktabs' rules in their order, and no sign left to be read."""
-    tables = re.findall(r"\\begin\{longtable\}\{([lr]+)\}(.*?)\\end\{longtable\}", text, re.DOTALL)
-    assert tables
-    for columns, content in tables:
-        order = re.findall(r"\\(toprule|midrule|endhead|bottomrule|endfoot)", content)
-        assert order == ["toprule", "midrule", "endhead", "bottomrule", "endfoot"]
-        assert content.count("\\caption{") == 1
-        rows = [line for line in content.splitlines() if line.endswith(r" \\")][1:]
-        assert len(rows) > 1
-        for row in rows:
-            assert len(re.findall(r"(?<!\\)&", row)) == len(columns) - 1
-            assert not re.match(r"[\[*]", row)
-            assert not re.search(r"(?<!\\)[%#_]|[<>|\"]", row)
-            assert row.isascii() or "é" in row
-    depth = len(re.findall(r"(?<!\\)\{", text)) - len(re.findall(r"(?<!\\)\}", text))
-    assert depth == 0
-
-
-def test_a_table_of_latex_is_well_formed_whatever_is_in_it() -> None:
-    check_latex(latex("within_temperature", TABLE))
-    text = latex("within_temperature", WIDE)
-    check_latex(text)
-    assert "(1 of " in text
-    labels = re.findall(r"\\label\{(.+?)\}", text)
-    assert len(set(labels)) == len(labels) > 1
-    assert escaped("50% of a_b") == r"50\% of a\_b"
-
-
-def test_a_table_without_rows_says_so() -> None:
-    assert "nothing" in markdown("models", TABLE.clear())
-    assert latex("models", TABLE.clear()).startswith("%")
 
 
 def test_facts_that_differ_between_cells_are_counted() -> None:
@@ -210,17 +152,51 @@ def test_a_run_from_labels_invents_nothing(tmp_path: Path) -> None:
         "judges": {"j": ["J"]},
     }
     (tmp_path / "labels.json").write_text(json.dumps(manifest), encoding="utf-8")
-    sections = paper.methods(tmp_path, ["m"], ["j"], SETTINGS)
+    sections = paper.methods(tmp_path, ["m"], ["j"], ([], []), SETTINGS)
     text = str(sections)
     assert "labels.csv (7 rows" in text
     # Where it lay is nobody's business.
     assert "somebody" not in text
     assert "not known here" in text
     assert "vllm" not in text.lower()
-    paper.write(tmp_path / "paper", sections, {"models": TABLE}, CITATIONS)
+    paper.write(tmp_path / "paper", sections, {"within_temperature": table(3)}, CITATIONS)
     bib = (tmp_path / "paper/citation.bib").read_text(encoding="utf-8")
     assert "{vllm" not in bib
     assert "{instability" in bib
+
+
+def test_weights_and_datasets_of_the_hub_are_cited_with_their_commit(tmp_path: Path) -> None:
+    prompts = {
+        "settings": {"source": "dataset", "id": "some/set_1", "per_category": 3, "limit": 5},
+        "count": 5,
+        "duplicates_dropped": 0,
+        "sha256": "0" * 64,
+        "sources": {"some/set_1": 5},
+        "dataset_commits": {"some/set_1": "some/set_1@fedcba9876543210"},
+    }
+    said = paper_methods.of_prompts(prompts)
+    assert (
+        "Of the source dataset: at most 3 sampled of each category (seed 0), of these the first 5."
+        in said[0]
+    )
+    sections = [("Prompts", said, [paper_methods.of_model("m", [cell(revision="abc123")])])]
+    paper.write(tmp_path, sections, {}, CITATIONS)
+    bib = (tmp_path / "citation.bib").read_text(encoding="utf-8")
+    assert re.findall(r"^@misc\{(\w+),", bib, re.M) == [
+        "datasets_some_set_1_fedcba98", "owner_name_abc123"
+    ]  # fmt: skip
+    assert "https://huggingface.co/datasets/some/set\\_1" in bib
+    assert "note = {Revision fedcba9876543210}" in bib
+    methods = (tmp_path / "methods.tex").read_text(encoding="utf-8")
+    assert r"owner/name \cite{owner_name_abc123}; revision abc123" in methods
+    assert "{hub:" not in methods + (tmp_path / "methods.md").read_text(encoding="utf-8")
+
+
+def test_a_path_is_nobodys_business() -> None:
+    model = cell()["model"] | {"weights": "/home/somebody/dpo/"}
+    said = paper_methods.of_model("m", [cell(model=model, revision=None)])
+    assert "weights of a local folder, dpo; revision not known" in said
+    assert "somebody" not in said
 
 
 def test_what_is_cited_has_its_entry() -> None:
@@ -239,8 +215,15 @@ def test_a_damaged_manifest_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="LaTeX is not installed")
 def test_the_paper_compiles(tmp_path: Path) -> None:
-    sections = [("Data", ["50% of {cite:holm} is <x>."], [NASTY.strip()])]
-    paper.write(tmp_path, sections, {"models": TABLE, "wide_table": WIDE}, CITATIONS)
+    said = paper_methods.of_model("m_1", [cell()])
+    sections = [("Data", ["50% of {cite:holm} is <x>."], [NASTY.strip(), said])]
+    paper.write(
+        tmp_path,
+        sections,
+        # One that floats, and one that goes over pages.
+        {"within_temperature": table(3), "experiment_boundary_calibration": CALIBRATION},
+        CITATIONS,
+    )
     for program in ("pdflatex", "bibtex", "pdflatex", "pdflatex"):
         options = ["-halt-on-error", "-interaction=nonstopmode"] if program == "pdflatex" else []
         run = subprocess.run(

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 import polars as pl
 import pytest
 
+from latex import problems
 from refusal_stability import engine, files
 from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
 from refusal_stability.labels import VALID_LABELS
@@ -245,6 +246,39 @@ def assert_no_text(workspace: Workspace, text: str) -> None:
     replies = pl.concat(responses(workspace, model)["response"] for model in MODELS)
     for secret in {*prompts, *replies}:
         assert secret not in text
+
+
+def test_a_paper_says_how_the_run_was_made(finished_copy: Workspace) -> None:
+    # What lies in the folder and is no part of the configuration any more is no part of the paper.
+    config = finished_copy.read_config()
+    config["seeds"] = [1]
+    finished_copy.write_config(config)
+    result = finished_copy.snakemake("--cores", "2", "paper")
+    assert result.returncode == 0, result.stderr
+    folder = finished_copy.run / "paper"
+    methods = (folder / "methods.md").read_text(encoding="utf-8")
+    # 12 prompts, 2 models, 2 temperatures, 1 seed.
+    assert "12 distinct prompts were asked" in methods
+    assert "at temperature 0, 1 with seed 1: 48 replies in 4 cells" in methods
+    cell = finished_copy.run / "responses/tiny-llama/T1_seed1.json"
+    manifest = json.loads(cell.read_text(encoding="utf-8"))
+    for fact in (
+        f"vLLM {manifest['engine_version']}",
+        f"on {manifest['device']}",
+        manifest["prompts_sha256"],
+        manifest["chat_template_sha256"][:16],
+        "weights of a local folder, tiny-llama; revision not known",
+        "rubric demo.txt",
+        "2000 resamples",
+    ):
+        assert fact in methods
+    assert "None" not in methods
+    for path in [folder / "methods.tex", *(folder / "tables").glob("*.tex")]:
+        assert problems(path.read_text(encoding="utf-8")) == [], path.name
+    cited = set(re.findall(r"\\cite\{(\w+)\}", (folder / "methods.tex").read_text()))
+    entries = re.findall(r"^@\w+\{(\w+),", (folder / "citation.bib").read_text(), re.M)
+    assert cited == set(entries)
+    assert "vllm" in cited
 
 
 def test_logs_and_tables_hold_no_prompt_and_no_reply(finished: Workspace) -> None:

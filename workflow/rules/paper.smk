@@ -17,8 +17,11 @@ rule paper:
             "paper_facts",
             "paper_methods",
             "paper_tables",
+            "paper_latex",
+            "paper_markdown",
             "table_contracts",
             "labels",
+            "cells",
             "files",
         ),
         citations="resources/citations.bib",
@@ -45,6 +48,8 @@ rule paper:
         "Writing methods, citations and tables for a paper"
     shell:
         "python {input.script} --run {params.run:q} --models {params.models:q}"
-        " --judges {params.judges:q} --statistics {params.statistics:q}"
+        " --judges {params.judges:q}"
+        + f" {GRID}" * bool(RESPONSES)
+        + " --statistics {params.statistics:q}"
         " --tables {input.tables:q} {params.experiments:q} --citations {input.citations:q}"
         " --output {params.folder:q} > {log:q} 2>&1"

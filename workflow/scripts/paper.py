@@ -4,8 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, paper
-from refusal_stability.table_contracts import COST, EXPERIMENT_TABLES, REPLICATION, TABLES
+from refusal_stability import command, files, paper, paper_tables
 
 
 def main() -> None:
@@ -13,6 +12,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--models", nargs="+", required=True)
     parser.add_argument("--judges", nargs="+", required=True)
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[])
     parser.add_argument(
         "--statistics", type=json.loads, required=True, help="`statistics` of the config, as JSON"
     )
@@ -20,16 +21,14 @@ def main() -> None:
     parser.add_argument("--citations", type=Path, required=True, help="BibTeX entries")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
     args = parser.parse_args()
-    of_run = TABLES | {"cost": COST, "replication": REPLICATION}
     tables = {}
     for path in args.tables:
-        if path.parent.name == "tables":
-            tables[path.stem] = files.read_csv(path, of_run[path.stem])
-        elif path.stem in EXPERIMENT_TABLES:
-            # Some experiments have the name of a table of the run.
-            table = files.read_csv(path, EXPERIMENT_TABLES[path.stem])
-            tables[f"experiment_{path.stem}"] = table
-    sections = paper.methods(args.run, args.models, args.judges, args.statistics)
+        name = paper_tables.name_of(path)
+        # What else lies in the folder of experiments is no table of theirs.
+        if contract := paper_tables.contract_of(name):
+            tables[name] = files.read_csv(path, contract)
+    grid = (args.temperatures, args.seeds)
+    sections = paper.methods(args.run, args.models, args.judges, grid, args.statistics)
     paper.write(args.output, sections, tables, files.read_text(args.citations))
 
 

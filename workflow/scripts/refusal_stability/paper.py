@@ -1,16 +1,20 @@
 """What a paper needs of a run: its methods, its citations and its tables, as Markdown and LaTeX."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from refusal_stability import paper_methods, paper_tables
+from refusal_stability import paper_latex, paper_markdown, paper_methods, paper_tables
+from refusal_stability.cells import cell_files
 from refusal_stability.paper_facts import read_manifest
 
 # Each section is a heading, its paragraphs and the items of a list.
 Section = tuple[str, list[str], list[str]]
+# What is cited: an entry of resources/citations.bib, or a repository of the hub with its commit.
+_HUB = re.compile(r"\{hub:([^@{}]+)@([^{}]+)\}")
 _CITE = re.compile(r"\{cite:(\w+)\}")
 _DOCUMENT = r"""\documentclass{article}
 \usepackage[T1]{fontenc}
@@ -30,14 +34,25 @@ _DOCUMENT = r"""\documentclass{article}
 
 
 def methods(
-    run: Path, models: list[str], judges: list[str], statistics: dict[str, Any]
+    run: Path,
+    models: Sequence[str],
+    judges: Sequence[str],
+    grid: tuple[Sequence[float], Sequence[int]],
+    statistics: dict[str, Any],
 ) -> list[Section]:
-    """Return the methods of a run, of the manifests in its folder; see :func:`write`."""
+    """Return the methods of a run, of the manifests in its folder; see :func:`write`.
+
+    ``grid`` are its temperatures and seeds, as the folder may hold cells that are no part of it
+    any more; a run that starts from labels has none.
+    """
     measured: Section = ("Statistics", paper_methods.of_statistics(statistics), [])
-    if not (run / "prompts.json").is_file():
+    if not grid[0]:
         return [("Data", paper_methods.of_labels(read_manifest(run / "labels.json")), []), measured]
     cells = {
-        model: [read_manifest(path) for path in sorted((run / "responses" / model).glob("*.json"))]
+        model: [
+            read_manifest(path.with_suffix(".json"))
+            for path in cell_files(run / "responses" / model, *grid)
+        ]
         for model in models
     }
     verdicts = {
@@ -77,17 +92,44 @@ def write(
         citations: BibTeX entries, of which those that the methods cite are taken.
     """
     (folder / "tables").mkdir(parents=True, exist_ok=True)
+    repositories = list(dict.fromkeys(map(_entry, _HUB.finditer(str(sections)))))
+    sections = [
+        (heading, [*map(_keyed, paragraphs)], [*map(_keyed, items)])
+        for heading, paragraphs, items in sections
+    ]
     for name, table in tables.items():
-        _write(folder / f"tables/{name}.md", paper_tables.markdown(name, table))
-        _write(folder / f"tables/{name}.tex", paper_tables.latex(name, table))
+        made = paper_tables.paper_table(name, table)
+        _write(folder / f"tables/{name}.md", paper_markdown.table(made))
+        _write(folder / f"tables/{name}.tex", paper_latex.table(made))
     _write(folder / "methods.md", _markdown(sections))
     _write(folder / "methods.tex", _latex(sections))
     cited = set(_CITE.findall(str(sections)))
-    entries = re.findall(r"^@.*?^\}$", citations, re.MULTILINE | re.DOTALL)
+    entries = re.findall(r"^@.*?^\}$", citations, re.MULTILINE | re.DOTALL) + repositories
     chosen = [entry for entry in entries if re.match(r"@\w+\{(\w+),", entry)[1] in cited]
     _write(folder / "citation.bib", "\n\n".join(chosen) + "\n")
     inputs = "\n".join(rf"\input{{tables/{name}}}" for name in tables)
     _write(folder / "paper.tex", _DOCUMENT % inputs)
+
+
+def _key(found: re.Match) -> str:
+    """Return the key of a repository of the hub; each of its commits has one of its own."""
+    return re.sub(r"\W", "_", f"{found[1]}_{found[2][:8]}")
+
+
+def _keyed(text: str) -> str:
+    return _HUB.sub(lambda found: f"{{cite:{_key(found)}}}", text)
+
+
+def _entry(found: re.Match) -> str:
+    """Return the BibTeX entry of a repository: what is known of it is where it is, and which."""
+    title = paper_latex.escaped(found[1].removeprefix("datasets/"))
+    fields = {
+        "title": f"{{{title}}}",
+        "howpublished": f"Hugging Face hub, https://huggingface.co/{paper_latex.escaped(found[1])}",
+        "note": f"Revision {paper_latex.escaped(found[2])}",
+    }
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@misc{{{_key(found)},\n{lines}\n}}"
 
 
 def _markdown(sections: list[Section]) -> str:
@@ -113,7 +155,7 @@ def _cited(text: str) -> str:
     """Escape a text, but for its citations."""
     pieces = _CITE.split(text)
     return "".join(
-        rf"\cite{{{piece}}}" if number % 2 else paper_tables.escaped(piece)
+        rf"\cite{{{piece}}}" if number % 2 else paper_latex.escaped(piece)
         for number, piece in enumerate(pieces)
     )
 

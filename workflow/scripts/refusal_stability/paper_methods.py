@@ -16,10 +16,28 @@ def of_prompts(manifest: Manifest) -> list[str]:
     said = f"{manifest['count']} distinct prompts were asked: {sources}."
     if manifest["duplicates_dropped"]:
         said += f" {manifest['duplicates_dropped']} duplicates were dropped."
-    commits = ", ".join(manifest["dataset_commits"].values())
+    said += _chosen(manifest["settings"])
+    commits = [f"{name} {{hub:datasets/{name}}}" for name in manifest["dataset_commits"].values()]
     if commits:
-        said += f" Their datasets on the Hugging Face hub are {commits}."
+        said += f" Their datasets on the Hugging Face hub are {', '.join(commits)}."
     return [said + f" The SHA-256 over their ids, in their order, is {manifest['sha256']}."]
+
+
+def _chosen(settings: dict[str, Any]) -> str:
+    """Say which of the prompts of each source were taken, where not all were."""
+    said = ""
+    for entry in settings.get("sources", [settings]):
+        kept = []
+        if "per_category" in entry:
+            seed = entry.get("sample_seed", 0)
+            kept.append(f"at most {entry['per_category']} sampled of each category (seed {seed})")
+        if "limit" in entry:
+            kept.append(f"the first {entry['limit']}")
+        if kept:
+            said += f" Of the source {entry['source']}: {', of these '.join(kept)}."
+    if "sources" in settings and "limit" in settings:
+        said += f" Of all of them, the first {settings['limit']}."
+    return said
 
 
 def of_sampling(models: dict[str, list[Manifest]], replies: int) -> list[str]:
@@ -28,7 +46,8 @@ def of_sampling(models: dict[str, list[Manifest]], replies: int) -> list[str]:
     temperatures = sorted({cell["temperature"] for cell in cells})
     shown = ", ".join(f"{value:g}" for value in temperatures)
     said = (
-        f"Each of {len(models)} models replied to each prompt at temperature {shown} with seeds "
+        f"{f'Each of {len(models)} models' if len(models) > 1 else 'One model'} replied "
+        f"to each prompt at temperature {shown} with seed "
         f"{ranges(sorted({cell['seed'] for cell in cells}))}: {replies} replies in {len(cells)} "
         "cells."
     )
@@ -98,7 +117,9 @@ def of_judge(name: str, manifests: list[Manifest]) -> str:
         ("labels", "file of labels"),
     ):
         if f"{key}_sha256" in manifests[0] and key in judge:
-            facts.append(f"{word} {judge[key]}, SHA-256 {digest(manifests, f'{key}_sha256')}...")
+            # Where it lay is nobody's business.
+            file = judge[key].rsplit("/", 1)[-1]
+            facts.append(f"{word} {file}, SHA-256 {digest(manifests, f'{key}_sha256')}...")
     if "answer" in judge:
         constrained = judge["answer"] == "constrained"
         facts.append("answers constrained to a label" if constrained else "answers in free text")
@@ -132,11 +153,13 @@ def of_labels(manifest: Manifest) -> list[str]:
 
 def of_statistics(settings: dict[str, Any]) -> list[str]:
     """Return what is to be said of the statistics, of `statistics` in the configuration."""
+    others = ", ".join(f"{limit:g}" for limit in settings["thresholds"])
     return [
         "The Safety Stability Index (SSI) of a prompt is the largest share of one label among its "
         "valid labels {cite:instability}; a prompt flips if it has more than one, and is unstable "
-        f"if its SSI is below {settings['unstable_below']:g}. Verdicts without a valid label enter "
-        f"no measure; more than {settings['max_invalid_share']:.1%} of them stop a run.",
+        f"if its SSI is below {settings['unstable_below']:g} (other limits: {others}). Verdicts "
+        "without a valid label enter no measure; with more than "
+        f"{settings['max_invalid_share']:.1%} of them there are no tables.",
         "Prompts are the units. Intervals are 95% percentile intervals of a bootstrap over prompts "
         f"{{cite:bootstrap}} ({settings['bootstrap_resamples']} resamples, seed "
         f"{settings['bootstrap_seed']}), and Wilson's {{cite:wilson}} where a share is 0 or 1. "
@@ -156,7 +179,10 @@ def _weights(entry: dict[str, Any], manifests: list[Manifest]) -> list[str]:
     device = seen(manifests, "device") or "device not known"
     template = digest(manifests, "chat_template_sha256")
     return [
-        f"weights {entry['weights']}",
+        # Weights of the hub have the commit that was fetched; others are in some folder.
+        f"weights {entry['weights']} {{hub:{entry['weights']}@{revision}}}"
+        if revision
+        else f"weights of a local folder, {entry['weights'].rstrip('/').rsplit('/', 1)[-1]}",
         f"revision {revision}" if revision else "revision not known",
         engine,
         f"PyTorch {seen(manifests, 'torch_version') or 'not known'}",

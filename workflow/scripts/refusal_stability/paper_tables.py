@@ -1,169 +1,224 @@
-"""Tables as papers show them: rounded, each estimate with its interval, in parts that fit."""
+"""Tables as papers have them: rounded for people, each estimate with its interval in one cell.
 
-import re
+The CSV files keep every digit; what is made of them here is for LaTeX (booktabs) and Markdown.
+"""
 
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dataframely as dy
 import polars as pl
 
-Rows = list[list[str]]
+from refusal_stability.table_contracts import COST, EXPERIMENT_TABLES, REPLICATION, TABLES
 
-# Lists of ids, which stay in the CSV file.
-_LEFT_OUT = ("ids",)
-# Characters of a row that fit a page in small type.
-_WIDTH = 108
-_DASH = "\N{EN DASH}"
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",
-    _DASH: "--",
-    "\N{MINUS SIGN}": "$-$",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+# What each table says, as its caption.
+CAPTIONS = {
+    "models": "Stability and labels of each model, all temperatures and seeds pooled.",
+    "within_temperature": "Stability and labels within each temperature, over its seeds.",
+    "categories": "Stability and labels by source and by category of the prompts.",
+    "scoring": "Stability and labels under each way of scoring: three-way; lenient, PARTIAL "
+    "counts as REFUSE; conservative, PARTIAL counts as COMPLY.",
+    "thresholds": "Share of prompts whose SSI is below a threshold.",
+    "temperature_effect": "Tests of whether stability depends on the temperature (Friedman) and "
+    "falls with it (Page).",
+    "temperature_pairs": "Mean SSI at temperature A minus that at temperature B; Wilcoxon's "
+    "signed-rank test, corrected by Holm.",
+    "correlations": "Spearman's correlation of SSI and compliance over prompts.",
+    "model_pairs": "Differences between two models on the same prompts, model A minus model B, "
+    "corrected by Holm.",
+    "judge_agreement": "Agreement of two judges on the same responses.",
+    "judge_confusion": "Labels that two judges gave to the same responses.",
+    "consensus": "Stability of the labels on which two judges agree, beside as many labels of one "
+    "judge at random.",
+    "judge_noise": "Instability with and without the errors of the judge.",
+    "sample_size": "Chance that the majority of n samples is that of all samples of a prompt, "
+    "and that of its other samples.",
+    "stability_measures": "Measures of stability side by side, of all samples and of five.",
+    "first_comply": "Chance of at least one COMPLY in so many tries.",
+    "seed_effect": "Variance of the number of refusals over seeds, and what independent prompts "
+    "would give.",
+    "alarms": "Checks of the run.",
+    "replication": "Published figures and those of this run.",
+    "cost": "What the run did cost.",
+    # Of experiments, whose tables may have the names of the run's.
+    "experiment_compare": "Two models on the same prompts, model A minus model B.",
+    "experiment_compare_prompts": "Prompts by how much their labels differ between two models.",
+    "experiment_plan_seeds": "Prompts that a wanted precision takes, by the number of seeds.",
+    "experiment_category_probe": "Stability of categories of prompts, A minus B.",
+    "experiment_scoring": "Stability under two ways of scoring, A minus B.",
+    "experiment_boundary": "Forecasts of stability from first tokens, and what was seen.",
+    "experiment_boundary_calibration": "Flips forecast and flips seen.",
+    "experiment_boundary_prompts": "Forecasts for each prompt.",
 }
+# Lists of prompts, as long as they may be, stay in the CSV file.
+_LEFT_OUT = ("ids",)
+# What a table of an experiment is named after.
+EXPERIMENT = "experiment_"
+# Of columns whose name is not what a person would write.
+_HEADS = {
+    "friedman_chi2": "Friedman \N{GREEK SMALL LETTER CHI}\N{SUPERSCRIPT TWO}",
+    "friedman_p": "Friedman p",
+    "kendalls_w": "Kendall's W",
+    "page_z": "Page z",
+    "page_p": "Page p",
+    "p_holm": "p (Holm)",
+    "ssi_drop": "SSI drop",
+    "mean_ssi": "mean SSI",
+    "krippendorff_alpha": "Krippendorff's alpha",
+    "fleiss_kappa": "Fleiss' kappa",
+    "gwet_ac1": "Gwet's AC1",
+    "kappa": "Cohen's kappa",
+    "kappa_with_invalid": "kappa with invalid",
+    "gpu_hours": "GPU-hours",
+    "spearman": "Spearman's rho",
+}
+_P_VALUES = ("p", "p_holm", "friedman_p", "page_p", "check_p")
+NOTHING = "\N{EN DASH}"
 
 
-def for_people(table: pl.DataFrame) -> tuple[list[str], Rows, int]:
-    """Return the heads of a table for people, its rows as text, and how many columns are keys.
+@dataclass(frozen=True)
+class Column:
+    """A column as it is printed: its head, a cell a row, and whether the cells are numbers."""
 
-    An estimate and the ends of its interval are one column, "0.946 [0.931, 0.960]"; numbers have
-    three decimals, and what does not exist is a dash.
+    head: str
+    cells: tuple[str, ...]
+    is_number: bool
+    is_key: bool
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table as it is printed; ``same`` are (head, cell) of columns that never vary."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    same: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The cells, row by row."""
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the table in a file; some experiments have that of a table of the run."""
+    return path.stem if path.parent.name == "tables" else f"{EXPERIMENT}{path.stem}"
+
+
+def contract_of(name: str) -> type[dy.Schema] | None:
+    """Return the contract of a table of the run, or of an experiment's, "experiment_<name>"."""
+    if name.startswith(EXPERIMENT):
+        return EXPERIMENT_TABLES.get(name.removeprefix(EXPERIMENT))
+    return (TABLES | {"cost": COST, "replication": REPLICATION}).get(name)
+
+
+def paper_table(name: str, table: pl.DataFrame) -> PaperTable:
+    """Return a table of the run as it is printed; it keeps its contract.
+
+    Columns with one value in all of several rows, such as a single judge or the number of prompts,
+    are taken out and said below the table.
     """
-    names = [name for name in table.columns if name not in _LEFT_OUT]
-    inside = {
-        f"{name}{end}" for name in names for end in ("_low", "_high") if f"{name}_low" in names
-    }
-    heads = [name for name in names if name not in inside]
+    contract = contract_of(name)
+    declared = contract.columns()
     columns = []
-    for name in heads:
-        texts = [_text(name, value) for value in table[name]]
-        if f"{name}_low" in names:
-            ends = zip(table[f"{name}_low"], table[f"{name}_high"], strict=True)
-            texts = [
-                text if low is None else f"{text} [{_text(name, low)}, {_text(name, high)}]"
-                for text, (low, high) in zip(texts, ends, strict=True)
-            ]
-        columns.append(texts)
-    keys = next(
-        (place for place, name in enumerate(heads) if not _is_key(name, table.schema[name])),
-        len(heads),
-    )
-    return (
-        [head.replace("_", " ") for head in heads],
-        [list(row) for row in zip(*columns, strict=True)],
-        keys,
-    )
+    for column in contract.column_names():
+        ending = column.removesuffix("_low"), column.removesuffix("_high")
+        if column in _LEFT_OUT or any(stem != column and stem in declared for stem in ending):
+            continue
+        columns.append(_column(column, table, contract))
+    caption = CAPTIONS.get(name, name.capitalize().replace("_", " ") + ".")
+    made = PaperTable(name, caption, tuple(columns))
+    return _without_what_is_the_same(made) if table.height > 1 else made
 
 
-def parts(heads: list[str], rows: Rows, keys: int) -> list[tuple[list[str], Rows]]:
-    """Split a wide table into parts that fit a page; each repeats the columns that are keys."""
-    widths = [
-        max(len(head), *(len(row[place]) for row in rows)) + 2 for place, head in enumerate(heads)
-    ]
-    of_keys = sum(widths[:keys])
-    chosen: list[list[int]] = [[]]
-    for place in range(keys, len(heads)):
-        if chosen[-1] and of_keys + sum(widths[p] for p in chosen[-1]) + widths[place] > _WIDTH:
-            chosen.append([])
-        chosen[-1].append(place)
-    places = [[*range(keys), *more] for more in chosen]
-    return [([heads[p] for p in of], [[row[p] for p in of] for row in rows]) for of in places]
+def notes(made: PaperTable) -> list[str]:
+    """Return what is said below a table, a sentence each."""
+    cells = [cell for column in made.columns for cell in column.cells]
+    said = []
+    if not made.rows:
+        return ["The run has nothing for this table."]
+    if made.same:
+        said.append(f"In every row: {', '.join(f'{head} {cell}' for head, cell in made.same)}.")
+    if any(column.is_number and "[" in cell for column in made.columns for cell in column.cells):
+        said.append("In brackets: 95% intervals over prompts.")
+    if NOTHING in cells or NOTHING in dict(made.same).values():
+        said.append(f"{NOTHING}: there is no value.")
+    return said
 
 
-def markdown(name: str, table: pl.DataFrame) -> str:
-    """Return a table in GitHub's Markdown, under its name."""
-    text = f"## {name}\n\n"
-    if table.is_empty():
-        return f"{text}This run has nothing for it.\n"
-    heads, rows, keys = for_people(table)
-    blocks = []
-    for head, body in parts(heads, rows, keys):
-        aligned = ["---" if _is_text(body, place) else "---:" for place in range(len(head))]
-        lines = [head, aligned, *body]
-        blocks.append(
-            "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
-        )
-    return text + "\n\n".join(blocks) + "\n"
+def number(value: float) -> str:
+    """Return a number for people: three decimals below 10, fewer above, and no negative zero."""
+    decimals = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    text = f"{value:,.{decimals}f}"
+    return text.removeprefix("-") if not text.strip("-0.,") else text
 
 
-def latex(name: str, table: pl.DataFrame) -> str:
-    """Return a table in LaTeX, by booktabs; it may be longer than a page, by longtable."""
-    if table.is_empty():
-        return f"% {name}: this run has nothing for it.\n"
-    heads, rows, keys = for_people(table)
-    every = parts(heads, rows, keys)
-    blocks = []
-    for number, (head, body) in enumerate(every, start=1):
-        aligned = "".join("l" if _is_text(body, place) else "r" for place in range(len(head)))
-        of = f" ({number} of {len(every)})" if len(every) > 1 else ""
-        label = f"tab:{name}" + f"-{number}" * (number > 1)
-        lines = [" & ".join(map(escaped, row)) + r" \\" for row in body]
-        # What follows the end of a line may be taken for its option.
-        lines = ["{}" + line if line[0] in "[*" else line for line in lines]
-        blocks.append(
-            "\n".join(
-                [
-                    rf"\begin{{longtable}}{{{aligned}}}",
-                    rf"\caption{{{escaped(name.replace('_', ' '))}{of}}}\label{{{label}}} \\",
-                    r"\toprule",
-                    " & ".join(map(escaped, head)) + r" \\",
-                    r"\midrule",
-                    r"\endhead",
-                    r"\bottomrule",
-                    r"\endfoot",
-                    *lines,
-                    r"\end{longtable}",
-                ]
-            )
-        )
-    # In small type, as these are many numbers.
-    return "{\\scriptsize\\setlength{\\tabcolsep}{3pt}\n" + "\n\n".join(blocks) + "\n}\n"
+def p_value(value: float) -> str:
+    """Return a p-value: three decimals, and no zero."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def escaped(text: str) -> str:
-    """Return a text as LaTeX shows it; what its fonts may lack is "?"."""
-    return re.sub(
-        r"[^\x20-\x7e]|[\\~^<>|\"&%$#_{}]",
-        lambda found: _SPECIAL.get(found[0], found[0] if _has_letter(found[0]) else "?"),
-        re.sub(r"\s+", " ", text),
+def head(column: str) -> str:
+    """Return what stands above a column: its name in words."""
+    if column in _HEADS:
+        return _HEADS[column]
+    words = column.replace("_", " ")
+    # Of two that are compared.
+    return words[:-1] + words[-1].upper() if words.endswith((" a", " b")) else words
+
+
+def _column(name: str, table: pl.DataFrame, contract: type[dy.Schema]) -> Column:
+    declared = contract.columns()[name]
+    values = table[name].to_list()
+    if f"{name}_low" in contract.columns():
+        ends = zip(values, table[f"{name}_low"], table[f"{name}_high"], strict=True)
+        cells = [_interval(*of_row) for of_row in ends]
+    else:
+        cells = [NOTHING if value is None else _cell(name, value, declared) for value in values]
+    return Column(
+        head(name),
+        tuple(cells),
+        isinstance(declared, dy.Float64 | dy.Int64),
+        declared.primary_key,
     )
 
 
-def _has_letter(sign: str) -> bool:
-    # Letters of Europe, which LaTeX has without more.
-    return sign.isalpha() and ord(sign) < 0x180
-
-
-def _is_key(name: str, dtype: pl.DataType) -> bool:
-    # What an estimate is of: names, choices, temperatures, thresholds; not "verdict" at the end.
-    return dtype in (pl.String, pl.Enum) or name.startswith(("temperature", "threshold"))
-
-
-def _is_text(rows: Rows, place: int) -> bool:
-    return not all(re.match(rf"[-{_DASH}<]?[\d.]*", row[place])[0] for row in rows)
-
-
-def _text(name: str, value: object) -> str:
+def _interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
-        return _DASH
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if name.startswith(("temperature", "threshold")):
+        return NOTHING
+    return number(value) if low is None else f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def _cell(name: str, value: object, declared: dy.Column) -> str:
+    match declared:
+        case dy.Bool():
+            return "yes" if value else "no"
+        case dy.Int64():
+            return f"{value:,}"
+        case dy.Float64() if name in _P_VALUES:
+            return p_value(value)
+        # A temperature or a threshold is what somebody set.
+        case dy.Float64() if declared.primary_key or name.startswith("temperature"):
             return f"{value:g}"
-        if re.search(r"(^|_)p(_holm)?$", name) and value < 0.001:
-            return "<0.001"
-        # -0.000 is no number.
-        rounded = f"{value:.3f}" if abs(value) < 1000 else f"{value:.1f}"
-        return rounded.removeprefix("-") if not float(rounded) else rounded
-    return str(value)
+        case dy.Float64():
+            return number(value)
+        # A word of ours; names of models and the like stay as they are.
+        case dy.Enum():
+            return str(value).replace("_", " ").replace(" ssi", " SSI")
+    return " ".join(str(value).split()) or NOTHING
 
 
-def _markdown_cell(text: str) -> str:
-    # A bar would end the cell, a tag be hidden; of numbers nothing is to be escaped.
-    text = " ".join(text.split())
-    if re.fullmatch(r"[-\d., \[\]]+", text):
-        return text
-    return re.sub(r"([\\|`*_<\[\]])", r"\\\1", text)
+def _without_what_is_the_same(table: PaperTable) -> PaperTable:
+    same = [
+        column
+        for column in table.columns
+        if len(set(column.cells)) == 1 and not ("[" in column.cells[0] and column.is_number)
+    ]
+    if len(same) == len(table.columns):
+        return table
+    return replace(
+        table,
+        columns=tuple(column for column in table.columns if column not in same),
+        same=tuple((column.head, column.cells[0]) for column in same),
+    )
