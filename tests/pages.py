@@ -15,7 +15,12 @@ from refusal_stability.tables import Settings, make_tables
 from workspace import REPOSITORY
 
 RESOURCES = REPOSITORY / "resources/report"
-ABOUT = {"unstable_below": 0.8, "shared_scope": [], "self_judging": [], "from_labels": True}
+ABOUT = {
+    "statistics": {"unstable_below": 0.8},
+    "shared_scope": [],
+    "self_judging": [],
+    "from_labels": True,
+}
 
 
 def run_of(table: pl.DataFrame, settings: Settings = SETTINGS, **more: Any) -> Run:

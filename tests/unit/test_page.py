@@ -154,6 +154,14 @@ def test_the_page_names_no_address_to_load_from() -> None:
     assert "unsafe-eval" not in policy
 
 
+def test_methods_stand_without_the_keys_of_their_citations() -> None:
+    sections = [("Prompts", ["Two were asked {cite:advbench}, & <more>."], ["m: weights w."])]
+    html = page(small_run(methods=sections), RESOURCES)
+    assert "Two were asked, &amp; &lt;more&gt;." in html
+    assert "<li>m: weights w.</li>" in html
+    assert "How this run was made" not in page(small_run(), RESOURCES)
+
+
 def test_one_of_everything_makes_a_page() -> None:
     for labels in (["R"], ["U"], ["RC"]):
         assert "<h1>" in page(run_of(verdicts({("j", "m"): labels})), RESOURCES)

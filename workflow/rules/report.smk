@@ -12,6 +12,10 @@ rule report_page:
             "page_labels",
             "page_text",
             "page_warnings",
+            "paper",
+            "paper_facts",
+            "paper_methods",
+            "paper_tables",
             "words",
             "alarms",
             "compare",
@@ -48,11 +52,7 @@ rule report_page:
         run=config["run"],
         about=json.dumps(
             {
-                "unstable_below": config["statistics"]["unstable_below"],
-                "bootstrap": [
-                    config["statistics"]["bootstrap_resamples"],
-                    config["statistics"]["bootstrap_seed"],
-                ],
+                "statistics": config["statistics"],
                 "shared_scope": [
                     name
                     for name, model in MODELS.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, files
+from refusal_stability import command, files, paper
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import PromptInfo, Prompts, Responses, Stability, Verdicts
 from refusal_stability.page import Run, page
@@ -55,7 +55,7 @@ def main() -> None:
             dict(_verdicts(args.other_verdicts)),
             files.read_csv(args.other_models, TABLES["models"]),
             info,
-            args.about["bootstrap"],
+            tuple(args.about["statistics"][f"bootstrap_{what}"] for what in ("resamples", "seed")),
         )
     text = None
     if args.responses:
@@ -74,7 +74,10 @@ def main() -> None:
             labels.seeds,
             least_stable_first["prompt_id"].to_list(),
         )
-    run = Run(args.run, args.about, info, labels, stability, tables, text, other)
+    methods = paper.methods(
+        args.tables.parent, labels.models, labels.judges, args.about["statistics"]
+    )
+    run = Run(args.run, args.about, info, labels, stability, tables, text, other, methods)
     files.write_text(page(run, args.resources), args.output)
 
 

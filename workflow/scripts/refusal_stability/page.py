@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from refusal_stability.page_answer import answer
 from refusal_stability.page_charts import charts, compared_chart
 from refusal_stability.page_labels import PageLabels
 from refusal_stability.page_warnings import unknown, warnings
+from refusal_stability.paper import Section
 from refusal_stability.words import counted
 
 # In the order in which they use each other.
@@ -45,15 +47,16 @@ class Run:
 
     Attributes:
         name: of the run.
-        about: what only the configuration knows: "unstable_below", "shared_scope" (models with
-            `seed_scope: cell`), "self_judging" (sentences) and "from_labels".
+        about: what only the configuration knows: "statistics", its key of that name,
+            "shared_scope" (models with `seed_scope: cell`), "self_judging" (sentences) and
+            "from_labels".
         prompts: keeps the contract :class:`~refusal_stability.contracts.PromptInfo`.
         labels: of all verdicts.
         stability: that of the first judge.
         tables: by name.
         text: of :func:`~refusal_stability.page_text.page_text`, or None where it is hidden.
         other: of :func:`~refusal_stability.page_compare.page_compare`, or None.
-        methods: a paragraph on how the run was made, or "".
+        methods: how the run was made, of :func:`~refusal_stability.paper.methods`.
     """
 
     name: str
@@ -64,7 +67,7 @@ class Run:
     tables: dict[str, pl.DataFrame]
     text: list[str] | None = None
     other: dict[str, Any] | None = None
-    methods: str = ""
+    methods: Sequence[Section] = ()
 
 
 def page(run: Run, resources: Path) -> str:
@@ -91,6 +94,7 @@ def page(run: Run, resources: Path) -> str:
         models=_models(run.tables["models"]),
         groupings=list(_groupings(run.prompts)),
         counted=counted,
+        uncited=_uncited,
         style=(resources / STYLE).read_text(encoding="utf-8"),
         scripts=[library, own],
         policy=_policy([library, own]),
@@ -129,7 +133,7 @@ def _data(run: Run, ids_of_warnings: Sequence[list[str]]) -> dict[str, Any]:
             }
             for name, values in kept.items()
         },
-        "unstable_below": run.about["unstable_below"],
+        "unstable_below": run.about["statistics"]["unstable_below"],
         "tables": {name: _table(table) for name, table in run.tables.items()},
         "charts": charts(labels.models, labels.judges, groups)
         | ({"compared": compared_chart(labels.models)} if run.other else {}),
@@ -151,6 +155,11 @@ def _groupings(prompts: pl.DataFrame) -> dict[str, list[str]]:
 
 def _values(column: pl.Series) -> list[str]:
     return column.fill_null(_NO_GROUP).unique(maintain_order=True).sort().to_list()
+
+
+def _uncited(text: str) -> str:
+    """Return a text of the methods without the keys of its citations."""
+    return re.sub(r"\s*\{cite:\w+\}", "", text)
 
 
 def _models(table: pl.DataFrame) -> list[dict[str, Any]]:
