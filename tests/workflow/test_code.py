@@ -130,6 +130,17 @@ def test_every_experiment_is_listed_with_its_question_its_cost_and_how_to_read_i
     assert "docs/experiments.md" in makefile
 
 
+def test_every_experiment_has_its_figure_for_screens_print_and_slides() -> None:
+    rules = (REPOSITORY / "workflow/rules").glob("*.smk")
+    text = "".join(path.read_text(encoding="utf-8") for path in rules)
+    found = re.findall(
+        r'experiment_figure\("(\w+)"\),\s+images=multiext\('
+        r'f"\{EXPERIMENTS\}/(\w+)", "\.pdf", "\.png"\)',
+        text,
+    )
+    assert sorted(found) == sorted((name, name) for name in experiments())
+
+
 def pinned(path: Path) -> dict[str, str]:
     """{package: version} of a requirements file or a conda environment."""
     found = re.findall(

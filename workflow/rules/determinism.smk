@@ -135,7 +135,7 @@ rule determinism:
         table=f"{EXPERIMENTS}/determinism.csv",
         prompts=f"{EXPERIMENTS}/determinism_prompts.csv",
         figure=experiment_figure("determinism"),
-        image=f"{EXPERIMENTS}/determinism.png",
+        images=multiext(f"{EXPERIMENTS}/determinism", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/determinism.txt",
     log:
         f"{RUN}/logs/experiments/determinism.log",

@@ -4,8 +4,7 @@ import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.figure import Figure
 
-from refusal_stability.experiment_figures import look
-from refusal_stability.figure_parts import INTERVALS, errors, nothing
+from refusal_stability.figure_parts import INTERVALS, errors, line_look, look, nothing
 
 _SHARES = {
     "identical": "byte-identical replies",
@@ -53,7 +52,7 @@ def _parting(panel: plt.Axes, table: pl.DataFrame, prompts: pl.DataFrame) -> Non
         tokens = prompts.filter(arm=row["arm"])["first_token"].sort().to_list()
         shares = [number / row["n"] for number in range(len(tokens) + 1)]
         # From nobody, before the first token.
-        panel.step([0, *tokens], shares, where="post", label=row["arm"], ms=4, **look(place))
+        panel.step([0, *tokens], shares, where="post", label=row["arm"], ms=4, **line_look(place))
     if prompts.is_empty():
         panel.text(0.5, 0.5, "none", ha="center", va="center", transform=panel.transAxes)
         panel.set_xticks([])
