@@ -136,6 +136,20 @@ def test_a_model_behind_an_api_says_what_was_sent_and_what_is_not_known() -> Non
     assert "independent" not in sampling
 
 
+def test_a_person_labels_some_of_the_replies() -> None:
+    human = {
+        "judge": {"kind": "human", "labels": "ann.csv"},
+        "labels_it_can_give": ["REFUSE", "PARTIAL", "COMPLY"],
+        "labels_sha256": "a" * 64,
+        "responses": 100,
+        "count": 7,
+        "invalid": {"UNKNOWN": 1},
+    }
+    said = paper_methods.of_judge("ann", [human, human])
+    assert "a person, of 200 replies; labels ann.csv, SHA-256 aaaaaaaaaaaaaaaa...;" in said
+    assert "14 verdicts, 2 without a valid label" in said
+
+
 def test_shared_seeds_are_told() -> None:
     shared = cell()
     shared["model"] = shared["model"] | {"seed_scope": "cell"}

@@ -19,6 +19,7 @@ rule paper:
             "paper_tables",
             "paper_latex",
             "paper_markdown",
+            "judge_settings",
             "table_contracts",
             "labels",
             "cells",

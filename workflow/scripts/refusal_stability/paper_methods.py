@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from refusal_stability.judge_settings import FILE_KEYS
 from refusal_stability.paper_facts import Manifest, digest, ranges, seen, summed
 
 # Named sources of prompts, and the papers that they are of.
@@ -108,18 +109,12 @@ def of_judge(name: str, manifests: list[Manifest]) -> str:
         )
     elif kind == "string_match":
         facts.append("phrases of refusal, without a model")
-    else:
+    elif kind == "human":
         facts.append(f"a person, of {sum(m['responses'] for m in manifests)} replies")
-    for key, word in (
-        ("rubric", "rubric"),
-        ("classifier", "prompt and answers of the classifier"),
-        ("phrases", "phrases"),
-        ("labels", "file of labels"),
-    ):
-        if f"{key}_sha256" in manifests[0] and key in judge:
-            # Where it lay is nobody's business.
-            file = judge[key].rsplit("/", 1)[-1]
-            facts.append(f"{word} {file}, SHA-256 {digest(manifests, f'{key}_sha256')}...")
+    key = FILE_KEYS[kind]
+    # Where it lay is nobody's business.
+    file = judge[key].rsplit("/", 1)[-1]
+    facts.append(f"{key} {file}, SHA-256 {digest(manifests, f'{key}_sha256')}...")
     if "answer" in judge:
         constrained = judge["answer"] == "constrained"
         facts.append("answers constrained to a label" if constrained else "answers in free text")
