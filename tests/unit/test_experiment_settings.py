@@ -20,7 +20,8 @@ def other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(**settings: object) -> dict:
-    return {"run": "after", "experiments": {"compare": settings, "determinism": {}}}
+    others = {"determinism": {}, "seed_scope": {}}
+    return {"run": "after", "experiments": {"compare": settings, **others}}
 
 
 def test_the_first_two_models_are_compared_unless_two_are_named() -> None:
@@ -65,7 +66,7 @@ def of_determinism(**settings: object) -> dict:
     models = [{"name": "api"}, {"name": "m", "weights": "w"}, {"name": "n", "weights": "w"}]
     return config() | {
         "models": models,
-        "experiments": {"compare": {}, "determinism": settings},
+        "experiments": {"compare": {}, "determinism": settings, "seed_scope": {}},
     }
 
 

@@ -13,6 +13,7 @@ from workspace import Workspace, copy_repository
 # Each experiment, and what is sure to be found in labels like those below.
 EXPERIMENTS = {
     "pilot": "SSI falls with temperature: for the mean of all models, on 30 prompts",
+    "seed_scope": "prompts move together",
 }
 # What is less than the defaults, for tests: each asks models anew.
 SMALL = {"pilot": {"prompts": 6, "temperatures": [0.0, 1.0], "seeds": [1, 2]}}

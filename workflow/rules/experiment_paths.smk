@@ -61,6 +61,18 @@ def compared_verdicts(side):
     return files
 
 
+def takes_no_seeds(name):
+    """An input that cannot be, as has_no_engine."""
+
+    def refuse(wildcards):
+        sys.exit(
+            f"error: {name} compares sampling seeds, and no model of this run is sent any "
+            "(send_seed). Hint: add a model with weights, or one behind an API that takes seeds"
+        )
+
+    return refuse
+
+
 def own_verdicts(experiment, pairs):
     """The verdicts of (judge, model) pairs on an experiment's cells; of labels, on all there are."""
     if "labels" in config:

@@ -7,6 +7,7 @@ from refusal_stability import judge_settings, names
 localrules:
     pilot_prompts,
     pilot,
+    seed_scope,
 
 
 PILOT = config["experiments"]["pilot"]
@@ -24,6 +25,28 @@ if "labels" not in config:
         [temperature_text(value) for value in PILOT["temperatures"]],
         PILOT_SEEDS,
     )
+# Arms by name, and the one that is no model of the run.
+SEED_ARMS, DERIVED_ARM = {}, {}
+DRAWN = [text for text in TEMPERATURES if float(text) > 0]
+if "labels" in config:
+    # Nothing is known of their seeds.
+    SEED_ARMS = {
+        config["experiments"]["seed_scope"].get("model", next(iter(MODELS))): "unknown"
+    }
+else:
+    SEED_ARMS, DERIVED_ARM = experiment_settings.seed_arms(config)
+    # Of nothing drawn, or of one seed, there is no variance.
+    if not DRAWN or len(SEEDS) < 2:
+        SEED_ARMS, DERIVED_ARM = dict([*SEED_ARMS.items()][:1]), {}
+    if DERIVED_ARM:
+        EXPERIMENT_CELLS["seed_scope"] = ExperimentCells(
+            DERIVED_ARM, PROMPTS, DRAWN, SEEDS
+        )
+# The first judge who is no person; of labels, who judged the model.
+SEED_ARMS_JUDGE = next(
+    (judge for judge, model in PAIRS if judge in PILOT_JUDGES and model in SEED_ARMS),
+    PILOT_JUDGES[0],
+)
 
 
 rule pilot_prompts:
@@ -91,3 +114,49 @@ rule pilot:
         " --verdicts {input.verdicts:q} --temperatures {params.temperatures}"
         " --seeds {params.seeds} --study {params.study:q} --output {params.folder:q}"
         " > {log:q} 2>&1 && cat {output.caption:q}"
+
+
+rule seed_scope:
+    """Compare one sampling seed for all prompts of a cell with a seed for each."""
+    input:
+        script="workflow/scripts/seed_scope.py",
+        package=experiment_package(
+            "seed_scope",
+            "seed_scope_figure",
+            "seed_effect",
+            "summaries",
+            "tests_of_difference",
+            "tables",
+        ),
+        prompts=PROMPTS,
+        verdicts=(
+            verdicts(
+                (SEED_ARMS_JUDGE, model)
+                for model in SEED_ARMS
+                if model not in DERIVED_ARM
+            )
+            + own_verdicts(
+                "seed_scope", [(SEED_ARMS_JUDGE, model) for model in DERIVED_ARM]
+            )
+        )
+        or takes_no_seeds("seed_scope"),
+    output:
+        table=f"{EXPERIMENTS}/seed_scope.csv",
+        ratio=f"{EXPERIMENTS}/seed_scope_ratio.csv",
+        figure=experiment_figure("seed_scope"),
+        image=f"{EXPERIMENTS}/seed_scope.png",
+        caption=f"{EXPERIMENTS}/seed_scope.txt",
+    log:
+        f"{RUN}/logs/experiments/seed_scope.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        arms=json.dumps(SEED_ARMS),
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Comparing shared with own sampling seeds"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --arms {params.arms:q}"
+        " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

@@ -23,6 +23,8 @@ def check(config: dict[str, Any], models: Sequence[str]) -> None:
         raise ConfigError(f"experiments.compare{problem}")
     for problem in _determinism_problems(config):
         raise ConfigError(f"experiments.determinism{problem}")
+    for problem in _seed_scope_problems(config, models):
+        raise ConfigError(f"experiments.seed_scope{problem}")
 
 
 def compared(config: dict[str, Any], models: Sequence[str]) -> list[tuple[str, str]]:
@@ -42,6 +44,30 @@ def determinism_model(config: dict[str, Any]) -> dict[str, Any] | None:
     entries = {entry["name"]: entry for entry in _with_weights(config)}
     named = config["experiments"]["determinism"].get("model", next(iter(entries), None))
     return entries.get(named)
+
+
+def seed_arms(config: dict[str, Any]) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Return the arms of `seed_scope`, {model: its seed scope}, and those that are no model yet.
+
+    The second arm is the first but for its seed scope: another entry that is the same but for its
+    name, if there is one, or else one derived here, {name: entry}. Without a model that is sent
+    seeds there is no arm.
+    """
+    entries = config["models"]
+    wanted = config["experiments"]["seed_scope"].get("model")
+    first = next(
+        (e for e in entries if _takes_seeds(e) and wanted in (None, e["name"])),
+        None,
+    )
+    if first is None:
+        return {}, {}
+    scope = {"cell": "prompt", "prompt": "cell"}[first["seed_scope"]]
+    second = first | {"seed_scope": scope, "name": f"{first['name']}+{scope}"}
+    arms = {first["name"]: first["seed_scope"]}
+    for entry in entries:
+        if entry | {"name": ""} == second | {"name": ""}:
+            return arms | {entry["name"]: scope}, {}
+    return arms | {second["name"]: scope}, {second["name"]: second}
 
 
 def verdicts_of(run: str, model: str) -> list[str]:
@@ -64,6 +90,21 @@ def _determinism_problems(config: dict[str, Any]) -> Iterator[str]:
 def _models_of(run: str) -> list[str]:
     found = (RESULTS / run / "verdicts").glob("*/*.parquet")
     return sorted({path.stem for path in found})
+
+
+def _takes_seeds(entry: dict[str, Any]) -> bool:
+    return entry.get("send_seed", True)
+
+
+def _seed_scope_problems(config: dict[str, Any], models: Sequence[str]) -> Iterator[str]:
+    wanted = config["experiments"]["seed_scope"].get("model")
+    if wanted is None:
+        return
+    if wanted not in models:
+        yield f".model: no model '{wanted}'. Hint: there are {', '.join(models)}"
+    for entry in config.get("models", []):
+        if entry["name"] == wanted and not _takes_seeds(entry):
+            yield f".model: '{wanted}' is sent no seeds (send_seed). Hint: name another model"
 
 
 def _compare_problems(config: dict[str, Any], models: Sequence[str]) -> Iterator[str]:

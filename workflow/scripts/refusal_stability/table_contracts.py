@@ -243,6 +243,30 @@ COST = _table(
 
 # Of experiments, targets of their own (docs/experiments.md): by the name of the file.
 EXPERIMENT_TABLES = {
+    "seed_scope": _table(
+        **_model(),
+        seed_scope=dy.Enum(["cell", "prompt", "unknown"]),
+        scope=_name(),
+        **_counts("n_seeds", "n_prompts", "n_invalid"),
+        variance=_positive(),
+        expected_variance=_positive(),
+        **_estimates(_positive, "variance_inflation"),
+        p=_share(),
+        verdict=dy.Enum(["prompts move together", "not shown"]),
+    ),
+    "seed_scope_ratio": _table(
+        judge=_name(),
+        model_cell=_name(),
+        model_prompt=_name(),
+        scope=_name(),
+        **_counts("n_invalid"),
+        inflation_cell=_positive(),
+        inflation_prompt=_positive(),
+        **_estimates(_positive, "ratio"),
+        p=_share(),
+        p_holm=_share(),
+        verdict=dy.Enum(["more with a shared seed", "more with own seeds", "not shown"]),
+    ),
     "compare": _table(
         judge=_name(),
         model_a=_name(),
