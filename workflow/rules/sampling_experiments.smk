@@ -144,7 +144,7 @@ rule seed_scope:
         table=f"{EXPERIMENTS}/seed_scope.csv",
         ratio=f"{EXPERIMENTS}/seed_scope_ratio.csv",
         figure=experiment_figure("seed_scope"),
-        image=f"{EXPERIMENTS}/seed_scope.png",
+        images=multiext(f"{EXPERIMENTS}/seed_scope", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/seed_scope.txt",
     log:
         f"{RUN}/logs/experiments/seed_scope.log",
