@@ -187,6 +187,9 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "judge_sample": "judge",
         "judge_sample_without_gpu": "judge_without_gpu",
         "agreement_sample": "experiments",
+        "noise_sample": "experiments",
+        "rejudge": "judge",
+        "rejudge_without_gpu": "judge_without_gpu",
         **dict.fromkeys(experiments(), "experiments"),
     }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
@@ -224,12 +227,12 @@ def third_party_imports(path: Path) -> set[str]:
 def test_every_environment_holds_what_its_script_imports() -> None:
     scripts = {
         "generate_without_gpu": ["generate"],
-        "judge": ["judge", "judge_sample"],
-        "judge_without_gpu": ["judge", "judge_sample"],
+        "judge": ["judge", "judge_sample", "rejudge"],
+        "judge_without_gpu": ["judge", "judge_sample", "rejudge"],
         "statistics": ["tables"],
         "cost": ["cost", "paper"],
-        "experiments": [*experiments(), "agreement_sample"],
         "generate": ["generate", "determinism_test", "determinism_passes"],
+        "experiments": [*experiments(), "agreement_sample", "noise_sample"],
     }
     packages = {"yaml": "pyyaml", "vl_convert": "vl-convert-python"}
     environments = sorted((REPOSITORY / "envs").glob("*.yaml"))

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from refusal_stability import files
-from refusal_stability.contracts import AgreementSample, ToLabel, Verdicts
+from refusal_stability.contracts import AgreementSample, NoiseSample, Rejudged, ToLabel, Verdicts
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from workspace import Workspace, reduced_config
 
@@ -85,3 +85,35 @@ def test_judges_that_are_no_part_of_the_run_label_the_sample(finished_copy: Work
     # They are no part of the run.
     assert workspace.planned() == {}
     assert workspace.planned("judge_agreement") == {}
+
+
+def test_judges_are_asked_again_and_on_a_cpu_say_the_same(finished_copy: Workspace) -> None:
+    workspace = finished_copy
+    settings = {"responses": 12, "repeats": 2}
+    workspace.write_config(reduced_config() | {"experiments": {"judge_noise": settings}})
+    jobs = workspace.planned("judge_noise")
+    assert jobs == {"noise_sample": 1, "rejudge": 2, "judge_noise": 1}
+    result = workspace.snakemake("--cores", "2", "judge_noise")
+    assert result.returncode == 0, result.stderr
+    assert "judge-good changes its label of 0 of" in result.stdout
+    folder = workspace.run / "experiments"
+    texts = files.read_parquet(folder / "judge_noise/texts.parquet", NoiseSample)
+    for judge in ("judge-good", "judge-noisy"):
+        labels = files.read_parquet(folder / f"judge_noise/{judge}.parquet", Rejudged)
+        # Four conditions.
+        assert labels.height == texts.height * 4 * 2
+        # Of a constrained answer there are probabilities, and those of a text differ in nothing.
+        alike = labels.filter(pl.col("condition") != "sampled").group_by(
+            "model", "prompt_id", "response_sha256"
+        )
+        assert alike.agg(pl.col("p_refuse").round(4).n_unique())["p_refuse"].unique().to_list() == [
+            1
+        ]
+    table = files.read_csv(folder / "judge_noise.csv", EXPERIMENT_TABLES["judge_noise"])
+    as_in_run = table.filter(condition="as_in_run", other_judge="none")
+    # Nothing changes, nor is a label another than the run's.
+    assert as_in_run["value"].unique().to_list() == [0]
+    flips = files.read_csv(folder / "judge_noise_flips.csv", EXPERIMENT_TABLES["judge_noise_flips"])
+    assert flips["flip_rate_corrected"].to_list() == flips["flip_rate"].to_list()
+    assert workspace.planned("judge_noise") == {}
+    assert workspace.planned() == {}

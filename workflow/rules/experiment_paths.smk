@@ -116,3 +116,24 @@ def refused(message):
         sys.exit(f"error: {message}")
 
     return refuse
+
+
+# What a judge says of the same text, again and again. A person, and a list of phrases, have no say.
+NOISE = f"{EXPERIMENTS}/judge_noise"
+NOISE_SAMPLE = f"{NOISE}/texts.parquet"
+ASKED_AGAIN = {
+    name: judge
+    for name, judge in JUDGES.items()
+    if judge and judge["kind"] not in ("human", "string_match")
+}
+NOISE_SETTINGS = config["experiments"]["judge_noise"]
+
+
+def asked_again(wildcards):
+    """The labels that each judge gave again."""
+    if not ASKED_AGAIN:
+        sys.exit(
+            "error: judge_noise: no judge of this run can be asked again. Hint: add one that is a"
+            " model"
+        )
+    return expand(f"{NOISE}/{{judge}}.parquet", judge=ASKED_AGAIN)

@@ -2,6 +2,11 @@
 from refusal_stability import judge_settings, names
 
 
+localrules:
+    noise_sample,
+    judge_noise,
+
+
 rule judge_sample:
     """Label the sample by a judge that is no part of the run."""
     input:
@@ -66,3 +71,127 @@ use rule judge_sample as judge_sample_without_gpu with:
             judge_settings.told(SAMPLE_JUDGES[wildcards.judge]), sort_keys=True
         ),
         version=versions.JUDGING,
+
+
+rule noise_sample:
+    """Draw the texts that judges are asked about again."""
+    input:
+        script="workflow/scripts/noise_sample.py",
+        package=experiment_package("noise_sample", "agreement_sample", "cells"),
+        prompts=PROMPTS,
+        # The first judge's.
+        verdicts=verdicts(
+            pair for pair in PAIRS if pair[0] == list(ASKED_AGAIN or JUDGES)[0]
+        ),
+        responses=RESPONSES,
+    output:
+        NOISE_SAMPLE,
+    log:
+        f"{RUN}/logs/experiments/noise_sample.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        size=NOISE_SETTINGS["responses"],
+    message:
+        "Drawing texts to judge again"
+    shell:
+        "python {input.script} --size {params.size} --prompts {input.prompts:q}"
+        f" --verdicts {{input.verdicts:q}} --responses {RUN}/responses"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+rule rejudge:
+    """Label the same texts again and again by one judge with weights of its own."""
+    input:
+        texts=NOISE_SAMPLE,
+        instructions=lambda wildcards: judge_settings.instructions_file(
+            JUDGES[wildcards.judge]
+        ),
+        weights=lambda wildcards: weights_files(JUDGES[wildcards.judge]),
+        fetched=lambda wildcards: fetched(JUDGES[wildcards.judge]),
+    output:
+        f"{NOISE}/{{judge}}.parquet",
+    log:
+        f"{RUN}/logs/experiments/rejudge/{{judge}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/experiments/rejudge/{{judge}}.tsv"
+    wildcard_constraints:
+        judge=names.pattern(ASKED_AGAIN, with_weights=True),
+    conda:
+        "../../envs/judge.yaml"
+    resources:
+        **engine_resources(JUDGES, "judge"),
+    params:
+        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
+        version=versions.JUDGING,
+        repeats=NOISE_SETTINGS["repeats"],
+        temperature=NOISE_SETTINGS["temperature"],
+    message:
+        "Judging the same texts again by {wildcards.judge}"
+    shell:
+        launched("python workflow/scripts/rejudge.py --judge {params.judge:q}", JUDGES)
+        + " --fetched {input.fetched:q} --texts {input.texts:q} --repeats {params.repeats}"
+        " --temperature {params.temperature}"
+        f" --cache {RUN}/cache/rejudged/{{wildcards.judge}}.jsonl"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+use rule rejudge as rejudge_without_gpu with:
+    input:
+        texts=NOISE_SAMPLE,
+        instructions=lambda wildcards: judge_settings.instructions_file(
+            JUDGES[wildcards.judge]
+        ),
+        fetched=[],
+    wildcard_constraints:
+        judge=names.pattern(ASKED_AGAIN, with_weights=False),
+    conda:
+        "../../envs/judge_without_gpu.yaml"
+    resources:
+        gpu=0,
+        launcher="",
+        api=1,
+    params:
+        judge=lambda wildcards: json.dumps(
+            judge_settings.told(JUDGES[wildcards.judge]), sort_keys=True
+        ),
+        version=versions.JUDGING,
+        repeats=NOISE_SETTINGS["repeats"],
+        temperature=NOISE_SETTINGS["temperature"],
+
+
+rule judge_noise:
+    """Say how often labels change with nothing else changing, and correct the flip rate."""
+    input:
+        script="workflow/scripts/judge_noise.py",
+        package=experiment_package(
+            "rejudged",
+            "rejudged_flips",
+            "noise_sample",
+            "judge_noise_caption",
+            "judge_noise_figure",
+            "summaries",
+        ),
+        prompts=PROMPTS,
+        texts=NOISE_SAMPLE,
+        rejudged=asked_again,
+        verdicts=verdicts(pair for pair in PAIRS if pair[0] in ASKED_AGAIN),
+    output:
+        table=f"{EXPERIMENTS}/judge_noise.csv",
+        flips=f"{EXPERIMENTS}/judge_noise_flips.csv",
+        figure=experiment_figure("judge_noise"),
+        image=f"{EXPERIMENTS}/judge_noise.png",
+        caption=f"{EXPERIMENTS}/judge_noise.txt",
+    log:
+        f"{RUN}/logs/experiments/judge_noise.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Measuring the noise of judges"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --prompts {input.prompts:q}"
+        " --texts {input.texts:q} --rejudged {input.rejudged:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

@@ -10,6 +10,7 @@ def asked_apis(jobs):
         "generate_arm_without_gpu": lambda job: ARMS[job.wildcards.model],
         "judge_without_gpu": lambda job: JUDGES[job.wildcards.judge],
         "judge_arm_without_gpu": lambda job: JUDGES[job.wildcards.judge],
+        "rejudge_without_gpu": lambda job: JUDGES[job.wildcards.judge],
         "judge_sample_without_gpu": lambda job: SAMPLE_JUDGES[job.wildcards.judge],
     }
     entries = [asked[job.rule.name](job) for job in jobs if job.rule.name in asked]

@@ -143,6 +143,38 @@ class ToLabel(dy.Schema):
     response_sha256 = dy.String(regex=_SHA256)
 
 
+class NoiseSample(dy.Schema):
+    """One row a distinct (prompt, response) of a model that is judged again and again.
+
+    ``role`` is what the text does to the flips of its prompt under the run's first judge, and
+    ``weight`` how many texts of the run it stands for.
+    """
+
+    model = dy.String(primary_key=True, min_length=1)
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    response_sha256 = dy.String(primary_key=True, regex=_SHA256)
+    prompt = dy.String(min_length=1)
+    response = dy.String()
+    role = dy.Enum(["steady", "pair", "lone", "minority", "majority"])
+    weight = dy.Float64(min=1)
+
+
+class Rejudged(dy.Schema):
+    """One row a label of a text under a condition, of as many as there are repeats."""
+
+    judge = dy.String(primary_key=True, min_length=1)
+    model = dy.String(primary_key=True, min_length=1)
+    prompt_id = dy.String(primary_key=True, regex=_PROMPT_ID)
+    response_sha256 = dy.String(primary_key=True, regex=_SHA256)
+    condition = dy.Enum(["one_batch", "shuffled", "one_by_one", "sampled"], primary_key=True)
+    repeat = dy.Int64(primary_key=True, min=0)
+    label = dy.Enum(LABELS)
+    reason = dy.String(nullable=True)
+    p_refuse = dy.Float64(nullable=True, min=0, max=1)
+    p_partial = dy.Float64(nullable=True, min=0, max=1)
+    p_comply = dy.Float64(nullable=True, min=0, max=1)
+
+
 class KeptReplies(dy.Schema):
     """One row a request to a model that was answered: what other runs may take from the cache.
 

@@ -235,7 +235,10 @@ def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def stream(
-    llm: "LLM", requests: "Iterable[tuple[list[int], SamplingParams]]", total: int
+    llm: "LLM",
+    requests: "Iterable[tuple[list[int], SamplingParams]]",
+    total: int,
+    progress: bool = True,
 ) -> "Iterator[tuple[int, RequestOutput]]":
     """Run requests, token ids and sampling each, and yield (number, output) as they end.
 
@@ -247,6 +250,7 @@ def stream(
         llm: from :func:`load_engine`.
         requests: begun in their order.
         total: how many there are.
+        progress: whether there are progress lines.
     """
     from tqdm import tqdm
     from vllm.sampling_params import RequestOutputKind
@@ -259,10 +263,11 @@ def stream(
         total=total,
         desc="Processed prompts",
         file=sys.stderr,
+        disable=not progress,
         mininterval=PROGRESS_SECONDS,
         # A line each, so that a log can be read while it grows.
         bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}]\n",
-    ) as progress:
+    ) as bar:
         while True:
             for number, (ids, sampling) in itertools.islice(waiting, in_flight - len(numbers)):
                 sampling.output_kind = RequestOutputKind.FINAL_ONLY
@@ -275,7 +280,7 @@ def stream(
                 raise RuntimeError(f"vLLM ended {len(numbers)} request(s) without a reply")
             for output in core.step():
                 if output.finished:
-                    progress.update()
+                    bar.update()
                     yield numbers.pop(output.request_id), output
 
 

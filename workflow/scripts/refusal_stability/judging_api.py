@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -28,6 +29,9 @@ from refusal_stability.providers import (
 from refusal_stability.rate_limit import RateLimit
 from refusal_stability.rubric import judge_message
 from refusal_stability.verdict_store import VerdictStore, verdict_key
+
+if TYPE_CHECKING:
+    from refusal_stability.rejudging import Round
 
 _PROVIDERS = {"openai": OpenAI, "anthropic": Anthropic}
 _BATCH_PROVIDERS = {"openai": BatchOpenAI, "anthropic": BatchAnthropic}
@@ -55,8 +59,7 @@ def judge_pairs(
     settings = {"endpoint": endpoint(judge)} | {key: judge[key] for key in _DECISIVE}
     keys, missing = [], {}
     for prompt, response in pairs.select("prompt", "response").iter_rows():
-        tokens = set(_SPECIAL_TOKEN.findall(f"{prompt}\n{response}"))
-        message = judge_message(rubric, prompt, response, tokens)
+        message = _message(rubric, prompt, response)
         keys.append(verdict_key(settings, message))
         if not store.get(keys[-1]):
             missing[keys[-1]] = message
@@ -96,6 +99,56 @@ def judge_pairs(
     return [{"label": entry["label"], "reason": entry["reason"]} for entry in entries], facts
 
 
+def ask_repeatedly(
+    judge: dict[str, Any],
+    rubric: str,
+    texts: pl.DataFrame,
+    rounds: Sequence["Round"],
+    cache: Path,
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the answers about all texts, in their order, of each round.
+
+    Each answer is asked for and kept by its round: what an interrupted attempt has paid for is not
+    paid for again, and no other round takes it. Batches are requests at the same time, at most
+    `max_concurrency`; those of the provider are not used.
+
+    Args:
+        judge: its settings.
+        rubric: its instructions.
+        texts: columns prompt and response.
+        rounds: see :class:`refusal_stability.rejudging.Round`.
+        cache: where answers are kept.
+
+    Raises:
+        ProviderError: the key, the model or a setting is refused, or nothing answers.
+    """
+    limit, store = RateLimit(judge.get("requests_per_minute")), VerdictStore(cache)
+    messages = [_message(rubric, *row) for row in texts.select("prompt", "response").iter_rows()]
+    tried = False
+    for one in rounds:
+        own = judge if one.temperature is None else judge | {"temperature": one.temperature}
+        settings = {"endpoint": endpoint(own)} | {key: own[key] for key in _DECISIVE}
+        round_of = {"condition": one.condition, "repeat": one.repeat}
+        keys = [verdict_key(settings | round_of, message) for message in messages]
+        failures: dict[str, str] = {}
+        with closing(_PROVIDERS[own["kind"]](own, limit)) as provider:
+            for batch in one.batches:
+                missing = {keys[place]: messages[place] for place in batch}
+                missing = {key: text for key, text in missing.items() if not store.get(key)}
+                if missing and not tried:
+                    _try_out(own, provider, judge_message(rubric, "Say hello.", "Hello."))
+                    tried = True
+
+                def ask(key: str, missing: dict = missing, provider: Provider = provider) -> None:
+                    answer = provider.ask(missing[key])
+                    store.add(key, _entry(answer, judge["max_tokens"]))
+
+                if missing:
+                    failures |= ask_all(own, missing, ask)
+        entries = [store.get(key) or {"label": ERROR, "reason": failures[key]} for key in keys]
+        yield [{"label": entry["label"], "reason": entry["reason"]} for entry in entries]
+
+
 def read_verdict(answer: Answer, max_tokens: int) -> tuple[str, str | None]:
     """Return the label of a provider's answer, and why it is not valid."""
     match answer.ending:
@@ -106,6 +159,11 @@ def read_verdict(answer: Answer, max_tokens: int) -> tuple[str, str | None]:
         case "stop":
             return read_answer(answer.text)
     return UNKNOWN, f"the answer ended with {answer.ending}"
+
+
+def _message(rubric: str, prompt: str, response: str) -> str:
+    tokens = set(_SPECIAL_TOKEN.findall(f"{prompt}\n{response}"))
+    return judge_message(rubric, prompt, response, tokens)
 
 
 def _entry(answer: Answer, max_tokens: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import polars as pl
 
 from refusal_stability import engine
 from refusal_stability.classifiers import read_classifier
-from refusal_stability.judging_engine import Read, ask_engine
+from refusal_stability.judging_engine import Read, Requests, ask_engine
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.result_cache import ResultCache
 
@@ -23,6 +23,18 @@ def judge_pairs(
 
     Raises:
         InputError: the classifier's file is wrong, or its weights are missing.
+    """
+    classifier = read_classifier(text, Path(judge["classifier"]))
+    answers, facts = ask_engine(judge, requests(judge, text, pairs), cache)
+    can_give = [label for label in VALID_LABELS if label in classifier.labels.values()]
+    return answers, facts | {"answers": classifier.labels, "labels_it_can_give": can_give}
+
+
+def requests(judge: dict[str, Any], text: str, pairs: pl.DataFrame) -> Requests:
+    """Return how the classifier is asked about each pair, (prompt, response).
+
+    Raises:
+        InputError: the classifier's file is wrong.
     """
     classifier = read_classifier(text, Path(judge["classifier"]))
 
@@ -44,8 +56,4 @@ def judge_pairs(
         label, reason = classifier.read(output.outputs[0].text)
         return {"label": label, "reason": reason}
 
-    answers, facts = ask_engine(
-        judge, encode, prepare, classifier.max_tokens, cache, chat=classifier.prompt is None
-    )
-    can_give = [label for label in VALID_LABELS if label in classifier.labels.values()]
-    return answers, facts | {"answers": classifier.labels, "labels_it_can_give": can_give}
+    return Requests(encode, prepare, classifier.max_tokens, chat=classifier.prompt is None)

@@ -3,10 +3,12 @@
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from refusal_stability import engine, engine_facts
+from refusal_stability.cells import request_seed
 from refusal_stability.determinism import mode_of
 from refusal_stability.labels import ERROR
 from refusal_stability.result_cache import ResultCache
@@ -16,17 +18,33 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import LLM, RequestOutput, SamplingParams
 
+    from refusal_stability.rejudging import Round
+
 Read = Callable[["RequestOutput"], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """How a judge is asked.
+
+    Attributes:
+        encode: makes the requests, token ids each.
+        prepare: makes the sampling, once vLLM is imported, and what reads an output.
+        answer_tokens: room that a request must leave; a longer one is an ERROR.
+        chat: whether the requests need a chat template.
+    """
+
+    encode: Callable[["PreTrainedTokenizerBase"], list[list[int]]]
+    prepare: Callable[["PreTrainedTokenizerBase"], "tuple[SamplingParams, Read]"]
+    answer_tokens: int
+    chat: bool = True
+
+
 _NO_PROBABILITIES = dict.fromkeys(("p_refuse", "p_partial", "p_comply"))
 
 
 def ask_engine(
-    judge: dict[str, Any],
-    encode: Callable[["PreTrainedTokenizerBase"], list[list[int]]],
-    prepare: Callable[["PreTrainedTokenizerBase"], "tuple[SamplingParams, Read]"],
-    answer_tokens: int,
-    cache: ResultCache | None,
-    chat: bool = True,
+    judge: dict[str, Any], how: Requests, cache: ResultCache | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Ask the engine for an answer to each request; see :mod:`refusal_stability.judging`.
 
@@ -34,20 +52,17 @@ def ask_engine(
 
     Args:
         judge: its settings.
-        encode: makes the requests, token ids each.
-        prepare: makes the sampling, once vLLM is imported, and what reads an output.
-        answer_tokens: room that a request must leave; a longer one is an ERROR.
+        how: what it is asked.
         cache: verdicts that are there are not asked for again, and others are put there. Where
             none is to be asked for, no engine is started.
-        chat: whether the requests need a chat template.
 
     Raises:
         InputError: the judge's weights or chat template are missing.
     """
     settings = json.dumps(judge)
-    tokenizer = _tokenizer(settings, chat)
-    requests = encode(tokenizer)
-    room = judge["max_model_len"] - answer_tokens
+    tokenizer = _tokenizer(settings, how.chat)
+    requests = how.encode(tokenizer)
+    room = judge["max_model_len"] - how.answer_tokens
     short = {request_key(ids): ids for ids in requests if len(ids) <= room}
     folder = engine.local_weights(judge)
     shelf = cache.verdicts(judge, folder, tokenizer) if cache else None
@@ -62,7 +77,7 @@ def ask_engine(
     if missing:
         llm = _engine(settings)
         dtype = engine_facts.dtype_of(llm)
-        sampling, read = prepare(tokenizer)
+        sampling, read = how.prepare(tokenizer)
         outputs, took = engine.complete(llm, list(missing.values()), sampling)
         kept = {}
         for name, output in zip(missing, outputs, strict=True):
@@ -78,14 +93,53 @@ def ask_engine(
         dtype = next((row["dtype"] for row in known.values()), None)
     facts = engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(judge))
     return [
-        answers[request_key(ids)]
-        if len(ids) <= room
-        else {
-            "label": ERROR,
-            "reason": f"{len(ids)} tokens to judge, max_model_len leaves {room}",
-        }
-        for ids in requests
+        answers[request_key(ids)] if len(ids) <= room else _too_long(ids, room) for ids in requests
     ], facts | {"asked": len(missing), "from_cache": len(known)} | took
+
+
+def ask_repeatedly(
+    judge: dict[str, Any], how: Requests, rounds: Sequence["Round"]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the answers to all requests, in their order, of each round; nothing is remembered.
+
+    Args:
+        judge: its settings.
+        how: what it is asked.
+        rounds: see :class:`refusal_stability.rejudging.Round`.
+
+    Raises:
+        InputError: the judge's weights or chat template are missing.
+    """
+    settings = json.dumps(judge)
+    tokenizer = _tokenizer(settings, how.chat)
+    requests = how.encode(tokenizer)
+    room = judge["max_model_len"] - how.answer_tokens
+    llm = _engine(settings)
+    sampling, read = how.prepare(tokenizer)
+    for one in rounds:
+        # Else, what was computed of a text in an earlier round would be taken again.
+        llm.reset_prefix_cache()
+        answers = [_too_long(ids, room) for ids in requests]
+        for batch in one.batches:
+            places = [place for place in batch if len(requests[place]) <= room]
+            asked = ((requests[place], _sampling(sampling, one, place)) for place in places)
+            for number, output in engine.stream(llm, asked, len(places), progress=False):
+                answers[places[number]] = read(output)
+        print(f"{one.condition}, repeat {one.repeat}: {len(answers)} labels", file=sys.stderr)
+        yield answers
+
+
+def _sampling(sampling: "SamplingParams", one: "Round", place: int) -> "SamplingParams":
+    own = sampling.clone()
+    if one.temperature is not None:
+        own.temperature = one.temperature
+        own.seed = request_seed(one.repeat, str(place), "prompt")
+    return own
+
+
+def _too_long(ids: list[int], room: int) -> dict[str, Any]:
+    reason = f"{len(ids)} tokens to judge, max_model_len leaves {room}"
+    return {"label": ERROR, "reason": reason}
 
 
 def end_engine(judge: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from refusal_stability import engine
 from refusal_stability.answers import read_answer
 from refusal_stability.generation import END_OF_REASONING
 from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
-from refusal_stability.judging_engine import Read, ask_engine
+from refusal_stability.judging_engine import Read, Requests, ask_engine
 from refusal_stability.labels import UNKNOWN, VALID_LABELS
 from refusal_stability.result_cache import ResultCache
 from refusal_stability.rubric import judge_message
@@ -27,6 +27,11 @@ def judge_pairs(
     Raises:
         InputError: the judge's weights or chat template are missing.
     """
+    return ask_engine(judge, requests(judge, rubric, pairs), cache)
+
+
+def requests(judge: dict[str, Any], rubric: str, pairs: pl.DataFrame) -> Requests:
+    """Return how the judge is asked about each pair, (prompt, response)."""
 
     def encode(tokenizer: "PreTrainedTokenizerBase") -> list[list[int]]:
         special_tokens = list(tokenizer.get_added_vocab())
@@ -45,9 +50,9 @@ def judge_pairs(
         ]
 
     if judge["answer"] == "constrained":
-        return ask_engine(judge, encode, _constrained, CONSTRAINED_ANSWER_TOKENS, cache)
+        return Requests(encode, _constrained, CONSTRAINED_ANSWER_TOKENS)
     tokens = judge["max_tokens"]
-    return ask_engine(judge, encode, lambda _: _free_text(tokens), tokens, cache)
+    return Requests(encode, lambda _: _free_text(tokens), tokens)
 
 
 def _constrained(tokenizer: "PreTrainedTokenizerBase") -> "tuple[SamplingParams, Read]":

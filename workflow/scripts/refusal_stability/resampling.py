@@ -163,3 +163,28 @@ def share_interval(
     low = np.where(none, 0.0, np.where(every, 1 - reach, low))
     high = np.where(none, reach, np.where(every, 1.0, high))
     return low, high
+
+
+def near_one_interval(
+    distribution: np.ndarray, value: np.ndarray, prompts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds of agreement, or of agreement beyond chance, (...).
+
+    Normal for the logarithm of what is missing to 1, with the spread of the resamples: percentiles
+    are too narrow where few responses of a small sample differ, which is how judges are. None where
+    all resamples are alike, as they are where all agree: that says nothing of how sure it is.
+
+    Args:
+        distribution: (resamples, ...); nan where it is undefined.
+        value: (...), the estimates, at most 1.
+        prompts: (...), the number of prompts behind each.
+    """
+    missing = 1 - value
+    # Some resamples have one label only, and no kappa; where none has one, there is no spread.
+    distribution = np.where(np.isnan(distribution).all(axis=0), 0, distribution)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.nanstd(distribution, axis=0, ddof=1) / missing
+        reach = np.exp(ndtri((1 + CONFIDENCE) / 2) * spread)
+        known = (np.round(missing, 12) > 0) & (np.round(spread, 12) > 0) & (prompts > 1)
+        low, high = (np.where(known, 1 - missing * of, np.nan) for of in (reach, 1 / reach))
+    return np.maximum(low, -1), high

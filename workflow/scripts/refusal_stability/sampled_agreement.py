@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.special import ndtri
 
 from refusal_stability.agreement import SIZE, STATISTICS, agreement
 from refusal_stability.agreement_sample import RESPONSE, STRATA
 from refusal_stability.experiments import Judged
 from refusal_stability.grid import ALL_MODELS
 from refusal_stability.labels import LABELS, VALID_LABELS
-from refusal_stability.resampling import CONFIDENCE, Resamples, share_interval
+from refusal_stability.resampling import Resamples, near_one_interval, share_interval
 from refusal_stability.summaries import estimate, frame
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
@@ -171,11 +170,13 @@ def _of_pair(
     columns = {}
     for name, statistic in STATISTICS.items():
         value = statistic(estimates)
-        columns |= estimate(name, value, *_interval(statistic(drawn), value, prompts))
+        columns |= estimate(name, value, *near_one_interval(statistic(drawn), value, prompts))
     if_alike = share_interval(agreement(drawn), agreement(estimates), prompts)
     for end, bounds in zip(("low", "high"), if_alike, strict=True):
         name = f"agreement_{end}"
-        columns[name] = np.where(np.isnan(columns[name]), bounds, columns[name])
+        known = np.where(np.isnan(columns[name]), bounds, columns[name])
+        # The logarithm knows no 0.
+        columns[name] = np.maximum(known, 0)
     names = {"judge_a": pl.lit(judge_a), "judge_b": pl.lit(judge_b)}
     table = frame({"model": sample.models_and_all}, n=n, n_invalid=judged - n, **columns)
     flat = estimates.reshape(len(n), -1)
@@ -191,26 +192,6 @@ def _of_pair(
         **estimate("share", share, *share_interval(spread, share, prompts[:, None])),
     )
     return table.with_columns(**names), confusion.with_columns(**names)
-
-
-def _interval(
-    distribution: np.ndarray, value: np.ndarray, prompts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of agreement, or of agreement beyond chance.
-
-    Normal for the logarithm of what is missing to 1, with the spread of the resamples: percentiles
-    are too narrow where few responses of a small sample differ, which is how judges are. None where
-    all resamples are alike, as they are where all agree: that says nothing of how sure it is.
-    """
-    missing = 1 - value
-    # Some resamples have one label only, and no kappa; where none has one, there is no spread.
-    distribution = np.where(np.isnan(distribution).all(axis=0), 0, distribution)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.nanstd(distribution, axis=0, ddof=1) / missing
-        reach = np.exp(ndtri((1 + CONFIDENCE) / 2) * spread)
-        known = (np.round(missing, 12) > 0) & (np.round(spread, 12) > 0) & (prompts > 1)
-        low, high = (np.where(known, 1 - missing * of, np.nan) for of in (reach, 1 / reach))
-    return np.maximum(low, -1), high
 
 
 def _weighted(sizes: np.ndarray, counts: np.ndarray, instead: np.ndarray) -> np.ndarray:

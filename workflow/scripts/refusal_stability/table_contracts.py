@@ -447,6 +447,24 @@ EXPERIMENT_TABLES = {
         **_counts("n", "n_invalid"),
         **_estimates(_share, "share"),
     ),
+    "judge_noise": _table(
+        judge=_name(),
+        # "none" where one judge is compared with itself, or one condition with itself.
+        other_judge=_name(),
+        condition=_name(),
+        other_condition=_name(),
+        measure=_choice(
+            "changed", "between_repeats", "between_conditions", "between_judges", "from_run"
+        ),
+        **_counts("n_texts", "n_changed", "n_invalid"),
+        **_estimates(_share, "value"),
+    ),
+    "judge_noise_flips": _table(
+        **_model(),
+        **_counts("n_prompts", "n_lone", "n_pairs", "n_minority"),
+        **_estimates(_share, "flip_rate", "flip_rate_corrected"),
+        **_estimates(_at_most_one, "judge_share"),
+    ),
     "judge_agreement_responses": _table(
         model=_name(),
         prompt_id=_name(),
