@@ -10,6 +10,7 @@ import pytest
 
 from label_grids import assert_row, row
 from refusal_stability import judge_noise_figure
+from refusal_stability.errors import InputError
 from refusal_stability.judge_noise_caption import caption
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.noise_sample import draw, texts_of
@@ -229,7 +230,9 @@ def test_the_interval_holds_the_flip_rate_without_noise(planted: dict, at_least:
     assert abs(found["corrected"] - found["true"]) < 0.02
 
 
-@pytest.mark.parametrize("prompts", [["RRR", "RR"], ["RC", "RR"], ["RRC", "RPC", "RRCC"]])
+@pytest.mark.parametrize(
+    "prompts", [["RRR", "RR"], ["R", "C"], ["RRC"], ["RC", "RR"], ["RRC", "RPC", "RRCC"]]
+)
 def test_where_little_is_there_nothing_breaks(prompts: list[str]) -> None:
     run = texts_of("m", text_rows(prompts))
     texts = draw(run, 10)
@@ -246,6 +249,26 @@ def test_where_little_is_there_nothing_breaks(prompts: list[str]) -> None:
     assert "changes its label of 0 of" in caption(table, flips)
     plt.close(judge_noise_figure.draw(table, flips))
     assert flips["flip_rate_corrected"].to_list() == flips["flip_rate"].to_list()
+
+
+def test_without_a_valid_label_there_is_nothing_to_judge_again() -> None:
+    with pytest.raises(InputError, match="no reply has a valid label"):
+        draw(texts_of("m", text_rows(["UU", "U"])), 10)
+
+
+def test_labels_that_are_all_invalid_are_no_noise() -> None:
+    run = texts_of("m", text_rows(["RRC", "RR", "RPC"]))
+    texts = draw(run, 10)
+    invalid = {("j", "as_in_run"): 8, ("j", "one_batch"): 8}
+    labels = Labels(
+        texts, dict.fromkeys(invalid, np.zeros((8, 3))), invalid, {"j": np.zeros(8, int)}
+    )
+    flips = EXPERIMENT_TABLES["judge_noise_flips"].validate(
+        corrected_flips(labels, {"j": run}, prompt_ids(3), Resamples(3, 200, 1)), cast=True
+    )
+    table = noise(labels, prompt_ids(3), Resamples(3, 200, 1))
+    assert caption(table, flips).startswith("No label of j is valid")
+    assert flips["flip_rate_corrected"].to_list() == [None, None]
 
 
 def test_all_conditions_label_all_texts() -> None:

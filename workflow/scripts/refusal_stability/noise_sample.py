@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from refusal_stability.agreement_sample import RESPONSE, shares
+from refusal_stability.errors import InputError
 from refusal_stability.labels import VALID_LABELS
 
 STEADY, PAIR, LONE, MINORITY, MAJORITY = ROLES = (
@@ -78,7 +79,15 @@ def draw(texts: pl.DataFrame, size: int) -> pl.DataFrame:
 
     Args:
         texts: from :func:`texts_of`, of all models.
+
+    Raises:
+        InputError: there are none.
     """
+    if texts.is_empty():
+        raise InputError(
+            "judge_noise: no reply has a valid label, so there is nothing to judge again. Hint: "
+            "the column `reason` of the verdicts says why"
+        )
     rng = np.random.default_rng(_SEED)
     parts = texts.sort(TEXT).partition_by("role", maintain_order=True, as_dict=True)
     deciding = [key for key in parts if key[0] != STEADY]
