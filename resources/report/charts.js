@@ -22,6 +22,15 @@ function theme() {
   };
 }
 
+// Where the intervals of models at one temperature stand: a little apart.
+function withPlaces(rows) {
+  const range = Math.max(...rows.map((row) => row.temperature)) - Math.min(...rows.map((row) => row.temperature));
+  const middle = (size.models - 1) / 2;
+  return rows.map((row) => ({
+    ...row, at: row.temperature + (data.models.indexOf(row.model) - middle) * Math.min(0.012, 0.06 / size.models) * range,
+  }));
+}
+
 // Draw the chart `name` into `holder` with `rows`; `described` is its alternative text.
 async function chart(holder, name, rows, described, { chosen = [], onmodel = null } = {}) {
   const known = drawn.get(holder);

@@ -53,7 +53,8 @@ function exploreView([name, table, keys, words]) {
   const holder = part.querySelector(".chart");
   holder.hidden = !marks.length;
   part.querySelector(".nothing").hidden = marks.length > 0;
-  if (marks.length) chart(holder, name, marks, described, { chosen: explore.chosen, onmodel: choose });
+  const placed = name === "temperature" ? withPlaces(marks) : marks;
+  if (marks.length) chart(holder, name, placed, described, { chosen: explore.chosen, onmodel: choose });
   const kept = every.filter((row) => !explore.chosen.length || explore.chosen.includes(row.model));
   const columns = [...keys, "n_prompts", "n_invalid", measure, `${measure}_low`, `${measure}_high`];
   sortableTable(part.querySelector(".table"), { rows: kept, columns, caption: title, file: `${name}_${measure}.csv` });

@@ -14,7 +14,7 @@ function startAnswer() {
   const ssi = rowsOf("within_temperature")
     .filter((row) => mine(row) && row.mean_ssi !== null)
     .map((row) => ({ model: row.model, temperature: row.temperature, value: row.mean_ssi, low: row.mean_ssi_low, high: row.mean_ssi_high }));
-  draw("by-temperature", "temperature", ssi, "Mean SSI by temperature", (row) => `${row.model} at ${row.temperature}: ${shown(row.value)}`);
+  draw("by-temperature", "temperature", withPlaces(ssi), "Mean SSI by temperature", (row) => `${row.model} at ${row.temperature}: ${shown(row.value)}`);
 }
 
 function draw(id, name, rows, title, told) {

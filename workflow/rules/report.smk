@@ -71,8 +71,8 @@ rule report_page:
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
         " --stability {input.stability:q} --tables {params.tables:q}"
         " --resources {params.resources:q}"
-        + f" --responses {RUN}/responses {GRID}"
-        * report_settings.includes_text(config)
+        + f" {GRID}" * bool(RESPONSES)
+        + f" --responses {RUN}/responses" * report_settings.includes_text(config)
         + (
             " --other-models {input.other_models:q}"
             " --other-verdicts {input.other_verdicts:q}"

@@ -75,7 +75,11 @@ def main() -> None:
             least_stable_first["prompt_id"].to_list(),
         )
     methods = paper.methods(
-        args.tables.parent, labels.models, labels.judges, args.about["statistics"]
+        args.tables.parent,
+        labels.models,
+        labels.judges,
+        (args.temperatures, args.seeds),
+        args.about["statistics"],
     )
     run = Run(args.run, args.about, info, labels, stability, tables, text, other, methods)
     files.write_text(page(run, args.resources), args.output)

@@ -26,7 +26,7 @@ def charts(
     """Return Vega-Lite specifications by name.
 
     Rows of "flips" have model, flips, low, high and hard; those of the others model, value, low,
-    high and what the chart is by: temperature, judge, scoring, or group.
+    high and what the chart is by: temperature (drawn at "at"), judge, scoring, or group.
 
     Args:
         models, judges: in their order.
@@ -114,7 +114,14 @@ def _intervals(
 
 
 def _lines(models: Sequence[str]) -> alt.LayerChart:
-    base = _base().encode(x=alt.X("temperature:Q", title="temperature", axis=alt.Axis(tickCount=5)))
+    base = _base().encode(
+        x=alt.X(
+            "at:Q",
+            title="temperature",
+            scale=alt.Scale(nice=False, zero=False, padding=10),
+            axis=alt.Axis(tickCount=5),
+        )
+    )
     line = base.mark_line().encode(y=_height("value:Q"), **_by_model(models, None))
     bars = base.mark_rule(strokeWidth=1.5).encode(
         y=_height("low:Q"), y2="high:Q", **_by_model(models, None)
