@@ -180,7 +180,7 @@ rule judge_noise:
         table=f"{EXPERIMENTS}/judge_noise.csv",
         flips=f"{EXPERIMENTS}/judge_noise_flips.csv",
         figure=experiment_figure("judge_noise"),
-        image=f"{EXPERIMENTS}/judge_noise.png",
+        images=multiext(f"{EXPERIMENTS}/judge_noise", ".pdf", ".png"),
         caption=f"{EXPERIMENTS}/judge_noise.txt",
     log:
         f"{RUN}/logs/experiments/judge_noise.log",
