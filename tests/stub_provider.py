@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +20,9 @@ class Reply:
     code: str = ""
     message: str = "the provider says why"
     delay: float = 0.0  # seconds
+    # Of the whole answer: its share that is sent before the connection breaks, and how often it is.
+    sent: float = 1.0
+    times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     # Of OpenAI's wire format: what differs in the message and in what surrounds it.
     message_body: dict[str, Any] = field(default_factory=dict)
@@ -87,8 +90,15 @@ def stub_provider(
             self.send_header("Content-Length", str(len(data)))
             for name, value in reply.headers.items():
                 self.send_header(name, value)
+            if reply.sent == 0:
+                self.close_connection = True
+                return
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(data[: int(reply.sent * len(data))])
+            if reply.sent < 1:
+                self.close_connection = True
+            if reply.times > 1:
+                self._send(replace(reply, times=reply.times - 1), data)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -103,6 +113,8 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve on a free port of loopback until the block ends; yield the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    # A client that goes away is what some tests are about.
+    server.handle_error = lambda *_: None
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

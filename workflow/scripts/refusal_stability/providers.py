@@ -133,6 +133,8 @@ def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) ->
     Raises:
         ProviderError: the environment variable of the key is not set.
     """
+    import httpx
+
     variable = entry.get("api_key_env")
     key = os.environ.get(variable, "") if variable else "none"
     if not key:
@@ -146,7 +148,12 @@ def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) ->
         "base_url": endpoint(entry),
         "timeout": entry["timeout"],
         "max_retries": entry["max_retries"],
-        "http_client": sdk.DefaultHttpxClient(event_hooks={"request": [lambda _: limit.wait()]}),
+        "http_client": sdk.DefaultHttpxClient(
+            event_hooks={"request": [lambda _: limit.wait()]},
+            # A connection a request: on one that is used again, an answer that a gateway sends
+            # twice is read as that of the next request, and stands under another prompt.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        ),
     }
 
 
