@@ -21,7 +21,13 @@ _IRRELEVANT = {
     "max_retries",
 }
 # What says the same as its absence; some manifests have it, and some are older than the key.
-_IMPLIED = {"kind": "vllm", "answer": "constrained", "nodes": 1, "determinism": "default"}
+_IMPLIED = {
+    "kind": "vllm",
+    "answer": "constrained",
+    "nodes": 1,
+    "determinism": "default",
+    "allow_pickle": False,
+}
 # The folder of a run in which each experiment has one, laid out as a run.
 _EXPERIMENTS = "experiments"
 # Where a manifest has the hash of the file that a judge follows.
