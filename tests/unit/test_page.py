@@ -155,10 +155,11 @@ def test_the_page_names_no_address_to_load_from() -> None:
 
 
 def test_methods_stand_without_the_keys_of_their_citations() -> None:
-    sections = [("Prompts", ["Two were asked {cite:advbench}, & <more>."], ["m: weights w."])]
+    weights = "m: weights o/w {hub:o/w@abc}; revision abc."
+    sections = [("Prompts", ["Two were asked {cite:advbench}, & <more>."], [weights])]
     html = page(small_run(methods=sections), RESOURCES)
     assert "Two were asked, &amp; &lt;more&gt;." in html
-    assert "<li>m: weights w.</li>" in html
+    assert "<li>m: weights o/w; revision abc.</li>" in html
     assert "How this run was made" not in page(small_run(), RESOURCES)
 
 

@@ -159,7 +159,7 @@ def _values(column: pl.Series) -> list[str]:
 
 def _uncited(text: str) -> str:
     """Return a text of the methods without the keys of its citations."""
-    return re.sub(r"\s*\{cite:\w+\}", "", text)
+    return re.sub(r"\s*\{(cite|hub):[^{}]+\}", "", text)
 
 
 def _models(table: pl.DataFrame) -> list[dict[str, Any]]:
