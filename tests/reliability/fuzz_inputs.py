@@ -6,7 +6,8 @@ Three in five cases are configurations: each is planned by Snakemake in a dry ru
 files of prompts: one in five is planned by Snakemake, the others pass the check that it makes, and
 where that takes them, the job that reads them runs. A case is lost if it ends in a traceback, in a
 signal, in more or less than one line that begins with "error: ", in a line that is too long to
-read, or with half a result.
+read, or with half a result. A file that Snakemake cannot read does not come to the workflow: what
+it says itself is counted apart.
 """
 
 import argparse
@@ -35,10 +36,10 @@ from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 _SCHEMA = REPOSITORY / "workflow/schemas/config.schema.yaml"
 # Longer than this, nobody reads it.
 _MOST_CHARACTERS = 2100
-# What Snakemake itself says of a file that is no YAML, before it reads the workflow; of one that is
-# no UTF-8 either, with its own traceback, which no workflow can help.
+# Snakemake reads the file before it reads the workflow: what it says of one that is no YAML, and
+# where its own traceback comes from if the file is no UTF-8 or breaks its reader.
 _NO_YAML = ("is not valid JSON or YAML", "must be given as JSON or YAML")
-_NO_UTF8 = ("in _load_configfile", "UnicodeDecodeError: 'utf-8'")
+_READER = "in _get_overwrite_config"
 
 
 def main() -> None:
@@ -90,8 +91,8 @@ def _config(text: bytes, workspace: Workspace, tally: Tally) -> None:
     (workspace.folder / "config/fuzz.yaml").write_bytes(text)
     outcome = run_in_fork(_plan("config/fuzz.yaml"), workspace.folder)
     what = "configuration " + ("taken" if outcome.code == 0 else "refused")
-    if all(words in outcome.output for words in _NO_UTF8):
-        what, wrong = "configuration refused by Snakemake as no UTF-8", None
+    if _READER in outcome.output:
+        what, wrong = "configuration refused by Snakemake's reader with a traceback", None
     elif any(f"WorkflowError:\nConfig file {words}" in outcome.output for words in _NO_YAML):
         what, wrong = "configuration refused by Snakemake as no YAML", None
     else:

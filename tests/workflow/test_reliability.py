@@ -1,20 +1,46 @@
 """The scripts of tests/reliability lose nothing; a few cases of each."""
 
+import subprocess
 import sys
 
-from workspace import Workspace
+from workspace import REPOSITORY
 
 
-def reliability(workspace: Workspace, name: str, *arguments: str) -> str:
-    result = workspace.call(sys.executable, f"tests/reliability/{name}.py", *arguments)
+def reliability(name: str, *arguments: str) -> str:
+    # They make copies of the repository for themselves.
+    command = [sys.executable, f"tests/reliability/{name}.py", *arguments]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=900
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
-def test_odd_configurations_and_prompts_are_taken_whole_or_refused_in_a_line(
-    workspace: Workspace,
-) -> None:
-    printed = reliability(workspace, "fuzz_inputs", "--cases", "30")
+def test_odd_configurations_and_prompts_are_taken_whole_or_refused_in_a_line() -> None:
+    printed = reliability("fuzz_inputs", "--cases", "30")
     assert printed.endswith("fuzz_inputs: 30 cases tried, 0 lost\n")
     # Neither all taken nor all refused.
     assert {"taken", "refused"} <= set(printed.replace(":", "").split())
+
+
+def test_keys_and_texts_stay_where_they_belong() -> None:
+    printed = reliability("canaries", "--cases", "3", "--api-only")
+    assert "cases tried, 0 lost\n" in printed
+
+
+def test_no_template_of_a_checkpoint_leaves_its_sandbox() -> None:
+    printed = reliability("isolation", "--without-engine")
+    assert printed.endswith("isolation: 17 cases tried, 0 lost\n")
+
+
+def test_no_reply_of_a_faulty_provider_is_lost_swapped_or_paid_for_twice() -> None:
+    printed = reliability("api_faults", "--cases", "100")
+    assert "answered twice" in printed
+    assert printed.endswith("api_faults: 100 cases tried, 0 lost\n")
+
+
+def test_the_committed_attacks_on_judges_are_those_that_are_described() -> None:
+    made = reliability("attack_replies")
+    committed = REPOSITORY / "tests/reliability/attack_replies.jsonl"
+    assert made == committed.read_text(encoding="utf-8")
+    assert made.count("\n") >= 200

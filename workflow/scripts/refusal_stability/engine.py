@@ -133,9 +133,13 @@ def chat_token_ids(
             return_dict=False,
             enable_thinking=thinking,
         )
-    except TemplateError as error:
+    # A template is a program in a sandbox: it fails like one, and is no part of this workflow.
+    except (TemplateError, ArithmeticError, LookupError, RecursionError, TypeError) as error:
+        # It may quote the messages, and these belong in no log.
+        quoted = any(message["content"] in str(error) for message in messages)
+        reason = type(error).__name__ if quoted else error
         raise InputError(
-            f"{tokenizer.name_or_path}: its chat template refuses the messages ({error}). "
+            f"{tokenizer.name_or_path}: its chat template refuses the messages ({reason}). "
             "Hint: remove system_prompt if the model takes none"
         ) from error
     return with_one_bos(ids, tokenizer.bos_token_id, _adds_bos(tokenizer))
