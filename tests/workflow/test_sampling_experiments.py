@@ -14,9 +14,11 @@ from workspace import Workspace, copy_repository
 EXPERIMENTS = {
     "pilot": "SSI falls with temperature: for the mean of all models, on 30 prompts",
     "seed_scope": "prompts move together",
+    "adaptive": "After 2 of 5 seeds, ",
 }
 # What is less than the defaults, for tests: each asks models anew.
 SMALL = {"pilot": {"prompts": 6, "temperatures": [0.0, 1.0], "seeds": [1, 2]}}
+SMALL |= {"adaptive": {"first_seeds": 1, "audit": 0.1}}
 
 
 def check(workspace: Workspace, name: str, said: str) -> None:

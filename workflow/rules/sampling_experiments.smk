@@ -8,6 +8,8 @@ localrules:
     pilot_prompts,
     pilot,
     seed_scope,
+    adaptive_prompts,
+    adaptive,
 
 
 PILOT = config["experiments"]["pilot"]
@@ -47,6 +49,19 @@ SEED_ARMS_JUDGE = next(
     (judge for judge, model in PAIRS if judge in PILOT_JUDGES and model in SEED_ARMS),
     PILOT_JUDGES[0],
 )
+# Seeds of both phases; those of labels are not known here.
+ADAPTIVE = config["experiments"]["adaptive"]
+FIRST, REST = SEEDS[: ADAPTIVE["first_seeds"]], SEEDS[ADAPTIVE["first_seeds"] :]
+ADAPTIVE_PAIRS = [pair for pair in PAIRS if pair[0] == PILOT_JUDGES[0]]
+ADAPTIVE_PROMPTS = f"{EXPERIMENTS}/adaptive_rest/prompts/{{model}}.parquet"
+if "labels" not in config:
+    EXPERIMENT_CELLS["adaptive_first"] = ExperimentCells(
+        MODELS, PROMPTS, TEMPERATURES, FIRST
+    )
+    if REST:
+        EXPERIMENT_CELLS["adaptive_rest"] = ExperimentCells(
+            MODELS, ADAPTIVE_PROMPTS, TEMPERATURES, REST
+        )
 
 
 rule pilot_prompts:
@@ -159,4 +174,78 @@ rule seed_scope:
     shell:
         "python {input.script} --statistics {params.statistics:q} --arms {params.arms:q}"
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
+        " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"
+
+
+rule adaptive_prompts:
+    """Choose the prompts of phase 2: those that are not settled, and the audit."""
+    input:
+        script="workflow/scripts/adaptive_prompts.py",
+        prompts=PROMPTS,
+        verdicts=f"{EXPERIMENTS}/adaptive_first/verdicts/{PILOT_JUDGES[0]}/{{model}}.parquet",
+    output:
+        ADAPTIVE_PROMPTS,
+    log:
+        f"{RUN}/logs/experiments/adaptive_prompts/{{model}}.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        audit=ADAPTIVE["audit"],
+        seed=config["statistics"]["bootstrap_seed"],
+    message:
+        "Choosing what {wildcards.model} is asked further"
+    shell:
+        "python {input.script} --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
+        " --audit {params.audit} --seed {params.seed} --output {output:q} > {log:q} 2>&1"
+
+
+rule adaptive:
+    """Spend samples where labels differ, and say what that saves."""
+    input:
+        script="workflow/scripts/adaptive.py",
+        package=experiment_package(
+            "adaptive",
+            "adaptive_table",
+            "adaptive_figure",
+            "plan_seeds",
+            "design_hours",
+            "measured",
+            "rates",
+            "amounts",
+            "tables",
+            "live_tables",
+        ),
+        prompts=PROMPTS,
+        verdicts=own_verdicts("adaptive_first", ADAPTIVE_PAIRS),
+        further=(
+            own_verdicts("adaptive_rest", ADAPTIVE_PAIRS)
+            if REST and "labels" not in config
+            else []
+        ),
+    output:
+        table=f"{EXPERIMENTS}/adaptive.csv",
+        figure=experiment_figure("adaptive"),
+        images=multiext(f"{EXPERIMENTS}/adaptive", ".pdf", ".png"),
+        caption=f"{EXPERIMENTS}/adaptive.txt",
+    log:
+        f"{RUN}/logs/experiments/adaptive.log",
+    conda:
+        "../../envs/experiments.yaml"
+    params:
+        statistics=json.dumps(config["statistics"], sort_keys=True),
+        audit=ADAPTIVE["audit"],
+        first=ADAPTIVE["first_seeds"],
+        seeds=SEEDS,
+        run=(
+            f"{EXPERIMENTS}/adaptive_first"
+            if "labels" not in config
+            else str(Path(RUN))
+        ),
+        folder=lambda wildcards, output: Path(output.table).parent,
+    message:
+        "Estimating from an adaptive sample"
+    shell:
+        "python {input.script} --statistics {params.statistics:q} --prompts {input.prompts:q}"
+        " --verdicts {input.verdicts:q} --further {input.further:q} --audit {params.audit}"
+        " --first {params.first} --seeds {params.seeds} --run {params.run:q}"
         " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

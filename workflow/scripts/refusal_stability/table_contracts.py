@@ -243,6 +243,21 @@ COST = _table(
 
 # Of experiments, targets of their own (docs/experiments.md): by the name of the file.
 EXPERIMENT_TABLES = {
+    "adaptive": _table(
+        **_model(),
+        measure=_name(),
+        **_counts("n_prompts", "n_settled", "n_audited", "n_invalid"),
+        **_estimates(_share, "corrected", "naive"),
+        **_estimates(_signed, "bias"),
+        **_estimates(_share, "full"),
+        width_ratio=_positive(),
+        **_counts("replies", "replies_full"),
+        **dict.fromkeys(("prompts_equal_width", "replies_equal_width"), _positive()),
+        saved=_at_most_one(),
+        **dict.fromkeys(
+            ("hours", "hours_equal_width", "gpu_hours", "gpu_hours_equal_width"), _positive()
+        ),
+    ),
     "seed_scope": _table(
         **_model(),
         seed_scope=dy.Enum(["cell", "prompt", "unknown"]),
