@@ -236,11 +236,8 @@ rule adaptive:
         audit=ADAPTIVE["audit"],
         first=ADAPTIVE["first_seeds"],
         seeds=SEEDS,
-        run=(
-            f"{EXPERIMENTS}/adaptive_first"
-            if "labels" not in config
-            else str(Path(RUN))
-        ),
+        # Of labels, in which nothing is timed, the run itself.
+        run=lambda wildcards, input: Path(input.verdicts[0]).parents[2],
         folder=lambda wildcards, output: Path(output.table).parent,
     message:
         "Estimating from an adaptive sample"
