@@ -54,6 +54,10 @@ def test_the_sample_is_always_the_same_and_says_nothing_by_its_order() -> None:
     judged = judged_of({("a", "m"): ["RRRRPC"] * 30})
     drawn = draw(strata_of(judged), 40)
     assert drawn.equals(draw(strata_of(judged).reverse(), 40))
+    # A larger sample holds a smaller one: what a person has labelled is not lost.
+    assert drawn.join(
+        draw(strata_of(judged), 90), on=drawn.columns, how="anti", nulls_equal=True
+    ).is_empty()
     assert drawn.height == 40
     assert drawn.unique().height == 40
     # 120, 30 and 30 responses: roots as 2 to 1 to 1.

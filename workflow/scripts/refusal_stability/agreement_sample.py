@@ -58,7 +58,8 @@ def draw(responses: pl.DataFrame, size: int) -> pl.DataFrame:
     parts = responses.sort("model", *RESPONSE).partition_by("model", "stratum", maintain_order=True)
     taken = shares([part.height for part in parts], size)
     drawn = pl.concat(
-        part[np.sort(rng.choice(part.height, n, replace=False))]
+        # The first of one order: a larger sample holds a smaller one, and what was labelled of it.
+        part[rng.permutation(part.height)[:n]]
         for part, n in zip(parts, taken, strict=True)
     )
     return drawn[rng.permutation(drawn.height)]
