@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from refusal_stability import files
+from refusal_stability import files, versions
 from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
 from refusal_stability.errors import ContractError, InputError
 from refusal_stability.table_contracts import TABLES
@@ -126,7 +126,7 @@ def test_json_is_readable_and_keeps_the_order_of_its_keys(tmp_path: Path) -> Non
     text = path.read_text(encoding="utf-8")
     assert "你好" in text
     assert text.endswith("}\n")
-    assert list(json.loads(text)) == ["z", "a"]
+    assert list(json.loads(text)) == ["format", "z", "a"]
 
 
 @pytest.mark.parametrize("before", [None, "old"])
@@ -278,3 +278,45 @@ def test_checksums(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert files.sha256_text("abc") == files.sha256_file(tmp_path / "abc") == expected
     assert files.sha256_text("你好") == hashlib.sha256("你好".encode()).hexdigest()
+
+
+OLD_ENDINGS = ["stop", "length", "abort", "error", "content_filter"]
+
+
+def old_responses() -> pl.DataFrame:
+    """Replies as format 1 had them, which knew no too_long."""
+    return pl.DataFrame(
+        {
+            "prompt_id": ["0123456789ab"],
+            "temperature": [1.0],
+            "seed": [1],
+            "response": ["Yes."],
+            "reasoning": [None],
+            "finish_reason": ["stop"],
+            "prompt_tokens": [3],
+            "response_tokens": [2],
+        },
+        schema_overrides={"finish_reason": pl.Enum(OLD_ENDINGS), "reasoning": pl.String},
+    )
+
+
+def test_replies_of_an_older_format_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.parquet"
+    old_responses().write_parquet(path)
+    table = files.read_parquet(path, Responses)
+    assert table["finish_reason"].to_list() == ["stop"]
+    # And stand beside new ones.
+    new = table.with_columns(finish_reason=pl.lit("too_long").cast(table.schema["finish_reason"]))
+    assert pl.concat([table, new]).height == 2
+
+
+def test_a_file_that_is_too_old_says_so_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "old.parquet"
+    old_responses().drop("response_tokens").write_parquet(path)
+    with pytest.raises(ContractError, match=r"not written by this version .*; delete it and run"):
+        files.read_parquet(path, Responses)
+
+
+def test_every_manifest_says_of_which_format_it_is(tmp_path: Path) -> None:
+    files.write_json({"count": 1}, tmp_path / "m.json")
+    assert json.loads((tmp_path / "m.json").read_text()) == {"format": versions.FORMAT, "count": 1}

@@ -1,9 +1,12 @@
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from refusal_stability import generation
+from refusal_stability.errors import InputError
 from refusal_stability.generation import opens_reasoning, split_reasoning, text_with_tags
 
 
@@ -96,3 +99,45 @@ def test_a_request_that_opens_the_reasoning(special: tuple[str, ...]) -> None:
     assert opens_reasoning(coder, coder("Why?<think>\n").input_ids)
     assert not opens_reasoning(coder, coder("<think>\nWhy?").input_ids)
     assert not opens_reasoning(coder, coder("Why?<think>\n\n</think>\n\n").input_ids)
+
+
+TEMPLATE = (
+    "{% if 'no' in messages[0].content %}"
+    "{{ raise_exception('I refuse ' ~ messages[0].content) }}{% endif %}{{ messages[0].content }}"
+)
+SMALL = {"name": "m", "max_model_len": 8, "max_tokens": 4, "thinking": False}
+
+
+def requests_for(*prompts: str) -> tuple[list[list[int]], dict[int, str]]:
+    words = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, chat_template=TEMPLATE)
+    table = pl.DataFrame({"prompt_id": [f"id{n}" for n in range(len(prompts))], "prompt": prompts})
+    return generation._requests(SMALL, tokenizer, table)
+
+
+def test_prompts_that_cannot_be_asked_cost_no_other_and_are_told_without_their_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # max_model_len 8 less max_tokens 4 leaves 4.
+    requests, unasked = requests_for("a a a a", "a a a a a", "no a")
+    assert requests[:2] == [[0] * 4, [0] * 5]
+    assert unasked == {1: "too_long", 2: "error"}
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "m: 1 prompt(s) are too long, the longest is prompt_id id1 with 5 tokens" in said[0]
+    assert "its chat template refuses the messages (TemplateError)" in said[1]
+    assert "no a" not in said[1]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "says"),
+    [
+        (["a a a a a", "a a a a a a"], r"2 prompt\(s\) are too long, .* raise max_model_len to 10"),
+        (["no"], "its chat template refuses the messages"),
+        (["a a a a a", "no"], "no prompt can be asked"),
+    ],
+)
+def test_where_no_prompt_can_be_asked_the_cell_is_refused(prompts: list[str], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        requests_for(*prompts)

@@ -1,5 +1,6 @@
 """The replies of one cell as they come: those that the cache has, then the engine's."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from refusal_stability.engine import is_answered
@@ -15,18 +16,25 @@ Cell = tuple[float, int]
 class CellReplies:
     """What is known of a cell's replies; ``missing`` has the numbers of what is to be asked."""
 
-    def __init__(self, cell: Cell, requests: list[str], shelf: Shelf | None) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        requests: list[str],
+        shelf: Shelf | None,
+        given: Mapping[str, dict[str, Any]] | None = None,
+    ) -> None:
         """Look what the cache has.
 
         Args:
             cell: temperature and seed.
             requests: the key of each request, in the order of the prompts.
             shelf: the cell's replies in the cache, if there is one.
+            given: by request, what stands for the reply of those that are not asked.
         """
         self.cell = cell
         self.outputs: list[RequestOutput] = []
         self._requests, self._shelf = requests, shelf
-        self._known = shelf.get(requests) if shelf else {}
+        self._known = {**(shelf.get(requests) if shelf else {}), **(given or {})}
         self._new: dict[str, dict[str, Any]] = {}
         self.missing = [row for row, key in enumerate(requests) if key not in self._known]
 

@@ -32,7 +32,8 @@ class PromptInfo(dy.Schema):
 class Responses(dy.Schema):
     """One row a prompt: the replies of one cell.
 
-    A request to an API that failed has the finish_reason "error", no text and no tokens.
+    A request that failed has the finish_reason "error", no text and no tokens; a prompt that was
+    not asked because it leaves no room for a reply has "too_long".
     ``reasoning`` is null without reasoning, and empty where a provider does not show it.
     """
 
@@ -41,7 +42,7 @@ class Responses(dy.Schema):
     seed = dy.Int64()
     response = dy.String()
     reasoning = dy.String(nullable=True)
-    finish_reason = dy.Enum(["stop", "length", "abort", "error", "content_filter"])
+    finish_reason = dy.Enum(["stop", "length", "abort", "error", "content_filter", "too_long"])
     prompt_tokens = dy.Int64(min=1, nullable=True)
     response_tokens = dy.Int64(min=0, nullable=True)
 

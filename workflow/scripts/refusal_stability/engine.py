@@ -248,7 +248,7 @@ def stream(
 
     The engine has them in flight as they come, never more than it can batch and as many again in
     wait, so that the first are done long before the last are begun. Progress lines go to standard
-    error.
+    error. A request that the engine refuses has an output without text, of finish_reason "error".
 
     Args:
         llm: from :func:`load_engine`.
@@ -257,6 +257,7 @@ def stream(
         progress: whether there are progress lines.
     """
     from tqdm import tqdm
+    from vllm.exceptions import VLLMClientError
     from vllm.sampling_params import RequestOutputKind
 
     core = llm.llm_engine
@@ -273,12 +274,23 @@ def stream(
         bar_format="{desc}: {n_fmt}/{total_fmt} [{elapsed}<{remaining}]\n",
     ) as bar:
         while True:
-            for number, (ids, sampling) in itertools.islice(waiting, in_flight - len(numbers)):
+            begun = list(itertools.islice(waiting, in_flight - len(numbers)))
+            for number, (ids, sampling) in begun:
                 sampling.output_kind = RequestOutputKind.FINAL_ONLY
-                (rendered,) = core.renderer.render_cmpl([{"prompt_token_ids": ids}])
-                core.add_request(str(number), rendered, sampling)
+                try:
+                    (rendered,) = core.renderer.render_cmpl([{"prompt_token_ids": ids}])
+                    core.add_request(str(number), rendered, sampling)
+                except (ValueError, VLLMClientError) as error:
+                    print(
+                        f"warning: vLLM refuses a request ({type(error).__name__})", file=sys.stderr
+                    )
+                    bar.update()
+                    yield number, _no_output(number, ids)
+                    continue
                 numbers[str(number)] = number
             if not numbers:
+                if begun:
+                    continue
                 break
             if not core.has_unfinished_requests():
                 raise RuntimeError(f"vLLM ended {len(numbers)} request(s) without a reply")
@@ -286,6 +298,13 @@ def stream(
                 if output.finished:
                     bar.update()
                     yield numbers.pop(output.request_id), output
+
+
+def _no_output(number: int, ids: list[int]) -> "RequestOutput":
+    from vllm import CompletionOutput, RequestOutput
+
+    failed = CompletionOutput(0, "", [], None, None, finish_reason="error")
+    return RequestOutput(str(number), None, ids, None, [failed], finished=True)
 
 
 def complete(

@@ -10,6 +10,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from refusal_stability import versions
 from refusal_stability.errors import ContractError, InputError
 
 
@@ -65,7 +66,8 @@ def write_csv(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> Non
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write a manifest: readable JSON, keys in the order given."""
+    """Write a manifest: readable JSON, keys in the order given, after the format of our files."""
+    content = {"format": versions.FORMAT, **content}
     write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
 
 

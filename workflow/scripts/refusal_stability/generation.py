@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import CompletionOutput, RequestOutput, SamplingParams
 
+# Of a request that is not sent.
+_NO_REPLY = {"text": "", "response_tokens": 0, "dtype": None}
 START_OF_REASONING, END_OF_REASONING = "<think>", "</think>"
 
 
@@ -65,14 +67,17 @@ def generate_cells(
         are those since the cell before was done.
 
     Raises:
-        InputError: weights or chat template are missing, or a prompt is too long.
+        InputError: weights or chat template are missing, or no prompt can be asked. One that cannot
+            while others can has no reply, and says why in its finish_reason.
     """
     engine.prepare_imports(model)
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
     prompt_ids = prompts["prompt_id"].to_list()
-    requests = requests_of(model, tokenizer, prompts)
-    opened = opens_reasoning(tokenizer, requests[0])
+    requests, unasked = _requests(model, tokenizer, prompts)
+    opened = opens_reasoning(
+        tokenizer, next(ids for row, ids in enumerate(requests) if row not in unasked)
+    )
 
     def finished(made: CellReplies, dtype: str, seconds: float) -> tuple[Cell, pl.DataFrame, dict]:
         temperature, seed = made.cell
@@ -82,7 +87,7 @@ def generate_cells(
                 "temperature": temperature,
                 "seed": seed,
                 **read_reply(reply, model["thinking"], opened),
-                "prompt_tokens": len(ids),
+                "prompt_tokens": len(ids) or None,
             }
             for prompt_id, ids, reply in zip(prompt_ids, requests, made.in_order(), strict=True)
         ]
@@ -96,7 +101,8 @@ def generate_cells(
             "prompts_sha256": prompts_sha256(prompts),
             "count": len(rows),
             "asked": len(made.outputs),
-            "from_cache": len(rows) - len(made.outputs),
+            "from_cache": len(rows) - len(made.outputs) - len(unasked),
+            "not_asked": len(unasked),
             **engine.amounts(made.outputs, seconds),
         }
         return made.cell, pl.DataFrame(rows, infer_schema_length=None), manifest
@@ -105,14 +111,17 @@ def generate_cells(
     waiting = []
     for cell, shelf in zip(cells, shelves, strict=True):
         seeds = (request_seed(cell[1], prompt_id, model["seed_scope"]) for prompt_id in prompt_ids)
-        made = CellReplies(cell, list(map(request_key, requests, seeds)), shelf)
+        keys = list(map(request_key, requests, seeds))
+        given = {keys[row]: _NO_REPLY | {"finish_reason": why} for row, why in unasked.items()}
+        made = CellReplies(cell, keys, shelf, given)
         if made.missing:
             waiting.append(made)
         else:
-            yield finished(made, made.in_order()[0]["dtype"], 0)
+            replies = made.in_order()
+            yield finished(made, next(reply["dtype"] for reply in replies if reply["dtype"]), 0)
     places = [(made, row) for made in waiting for row in made.missing]
     if cache:
-        count = len(cells) * len(requests)
+        count = len(cells) * (len(requests) - len(unasked))
         print(f"{count - len(places)} of {count} replies are in the cache", file=sys.stderr)
     if not places:
         engine.do_without_engine(model)
@@ -244,18 +253,56 @@ def _refuse_long_prompts(
     model: dict[str, Any], prompt_ids: pl.Series, requests: list[list[int]]
 ) -> None:
     """Raise InputError if a request, token ids, leaves less than max_tokens for its reply."""
+    if too_long := _too_long(model, requests):
+        raise InputError(_long_prompts(model, prompt_ids, requests, too_long))
+
+
+def _requests(
+    model: dict[str, Any], tokenizer: "PreTrainedTokenizerBase", prompts: pl.DataFrame
+) -> tuple[list[list[int]], dict[int, str]]:
+    """Return each prompt's request, token ids, and {row: finish_reason} of what is not asked.
+
+    Raises:
+        InputError: nothing can be asked.
+    """
+    requests: list[list[int]] = []
+    problems: dict[int, InputError] = {}
+    for row, prompt in enumerate(prompts["prompt"]):
+        try:
+            ids = engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
+        except InputError as error:
+            ids, problems[row] = [], error
+        requests.append(ids)
+    too_long = _too_long(model, requests)
+    for rows, say in (
+        (too_long, lambda: _long_prompts(model, prompts["prompt_id"], requests, too_long)),
+        (list(problems), lambda: f"{model['name']}: {next(iter(problems.values()))}"),
+    ):
+        if len(rows) == len(requests):
+            raise InputError(say())
+        if rows:
+            print(f"warning: {len(rows)} prompt(s) are ERROR. {say()}", file=sys.stderr)
+    unasked = dict.fromkeys(too_long, "too_long") | dict.fromkeys(problems, "error")
+    if len(unasked) == len(requests):
+        raise InputError(f"{model['name']}: no prompt can be asked. Hint: see the warnings above")
+    return requests, unasked
+
+
+def _too_long(model: dict[str, Any], requests: list[list[int]]) -> list[int]:
+    """The rows of requests that leave too little room."""
     # A prompt that leaves less than max_tokens would silently get shorter replies than others.
     room = model["max_model_len"] - model["max_tokens"]
-    too_long = {
-        prompt_id: len(ids)
-        for prompt_id, ids in zip(prompt_ids, requests, strict=True)
-        if len(ids) > room
-    }
-    if too_long:
-        prompt_id, length = max(too_long.items(), key=lambda item: item[1])
-        raise InputError(
-            f"{model['name']}: {len(too_long)} prompt(s) are too long, the longest is prompt_id "
-            f"{prompt_id} with {length} tokens; max_model_len {model['max_model_len']} less "
-            f"max_tokens {model['max_tokens']} leaves {room}. Hint: raise max_model_len to "
-            f"{length + model['max_tokens']} or remove the prompt"
-        )
+    return [row for row, ids in enumerate(requests) if len(ids) > room]
+
+
+def _long_prompts(
+    model: dict[str, Any], prompt_ids: pl.Series, requests: list[list[int]], too_long: list[int]
+) -> str:
+    longest = max(too_long, key=lambda row: len(requests[row]))
+    length, room = len(requests[longest]), model["max_model_len"] - model["max_tokens"]
+    return (
+        f"{model['name']}: {len(too_long)} prompt(s) are too long, the longest is prompt_id "
+        f"{prompt_ids[longest]} with {length} tokens; max_model_len {model['max_model_len']} less "
+        f"max_tokens {model['max_tokens']} leaves {room}. Hint: raise max_model_len to "
+        f"{length + model['max_tokens']} or remove the prompt"
+    )

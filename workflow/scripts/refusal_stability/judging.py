@@ -117,7 +117,9 @@ def _judge_distinct(
         reason=pl.coalesce(
             skipped.then(pl.lit("the reply ended before its answer")),
             pl.when(pl.col("skipped") == ERROR).then(
-                pl.format("the engine ended the reply with {}", "finish_reason")
+                pl.when(pl.col("finish_reason") == "too_long")
+                .then(pl.lit("the prompt leaves no room for a reply in max_model_len"))
+                .otherwise(pl.format("the engine ended the reply with {}", "finish_reason"))
             ),
             "reason",
         ),
@@ -131,7 +133,7 @@ def _judge_distinct(
 def _skipped() -> pl.Expr:
     """The label of a response that no judge is asked about, else null."""
     return (
-        pl.when(pl.col("finish_reason").is_in(["abort", "error", "content_filter"]))
+        pl.when(pl.col("finish_reason").is_in(["abort", "error", "content_filter", "too_long"]))
         .then(pl.lit(ERROR))
         .when(pl.col("reasoning").is_not_null() & (pl.col("response") == ""))
         .then(pl.lit(INCOMPLETE))

@@ -81,7 +81,10 @@ def ask_engine(
         outputs, took = engine.complete(llm, list(missing.values()), sampling)
         kept = {}
         for name, output in zip(missing, outputs, strict=True):
-            answers[name] = read(output)
+            if output.outputs[0].finish_reason == "error":
+                answers[name] = {"label": ERROR, "reason": "the engine refuses the request"}
+            else:
+                answers[name] = read(output)
             # What cannot be read would be the same again; what the engine failed to give need
             # not be.
             if engine.is_answered(output.outputs[0].finish_reason):

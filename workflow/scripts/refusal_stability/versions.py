@@ -6,6 +6,12 @@ when a change of the code would give another result from the same configuration.
 only then, the stage and all that follows is run again.
 """
 
+# Of the files themselves, in every manifest; not in records of fetched weights, which are inputs of
+# jobs. Raised when a column or key is added or means something else. Files of an older format are
+# read if they keep today's contracts; others are named as not of this version.
+# 2: a finish_reason may be too_long.
+FORMAT = 2
+
 PROMPTS = 1
 TRAINING = 1
 GENERATION = 1
