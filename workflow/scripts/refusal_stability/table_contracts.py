@@ -492,8 +492,7 @@ EXPERIMENT_TABLES = {
     ),
 }
 
-# Messages say which contract is broken.
-for _table_name, _contract in (
-    TABLES | {"replication": REPLICATION, "cost": COST} | EXPERIMENT_TABLES
-).items():
-    _contract.__name__ = _table_name
+# Messages say which contract is broken. A table and an experiment may have one name.
+for _tables in (TABLES, {"replication": REPLICATION, "cost": COST}, EXPERIMENT_TABLES):
+    for _table_name, _contract in _tables.items():
+        _contract.__name__ = _table_name
