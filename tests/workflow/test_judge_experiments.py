@@ -99,7 +99,7 @@ def test_judges_are_asked_again_and_on_a_cpu_say_the_same(finished_copy: Workspa
     folder = workspace.run / "experiments"
     texts = files.read_parquet(folder / "judge_noise/texts.parquet", NoiseSample)
     for judge in ("judge-good", "judge-noisy"):
-        labels = files.read_parquet(folder / f"judge_noise/{judge}.parquet", Rejudged)
+        labels = files.read_parquet(folder / f"judge_noise/labels/{judge}.parquet", Rejudged)
         # Four conditions.
         assert labels.height == texts.height * 4 * 2
         # Of a constrained answer there are probabilities, and those of a text differ in nothing.

@@ -136,4 +136,4 @@ def asked_again(wildcards):
             "error: judge_noise: no judge of this run can be asked again. Hint: add one that is a"
             " model"
         )
-    return expand(f"{NOISE}/{{judge}}.parquet", judge=ASKED_AGAIN)
+    return expand(f"{NOISE}/labels/{{judge}}.parquet", judge=ASKED_AGAIN)

@@ -110,7 +110,7 @@ rule rejudge:
         weights=lambda wildcards: weights_files(JUDGES[wildcards.judge]),
         fetched=lambda wildcards: fetched(JUDGES[wildcards.judge]),
     output:
-        f"{NOISE}/{{judge}}.parquet",
+        f"{NOISE}/labels/{{judge}}.parquet",
     log:
         f"{RUN}/logs/experiments/rejudge/{{judge}}.log",
     benchmark:
