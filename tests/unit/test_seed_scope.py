@@ -76,7 +76,7 @@ def test_intervals_are_those_of_chi_square_and_of_f() -> None:
         ({("j", "m"): ["RRR"] * 5}, "There is no temperature above 0"),
         ({("j", "m"): ["R R", "R C"]}, "There is one seed"),
         ({("j", "m"): ["RR RR"] * 5}, "of m nothing depends on the seed"),
-        ({("j", "m"): ["UU UU"] * 5}, "of m nothing depends on the seed"),
+        ({("j", "m"): ["UU UU"] * 5}, "of m no prompt has a valid label under every one of"),
         ({("j", "m"): ["RRR RCC", "RRR RRC"] * 10}, "1 temperature above 0 together: of m it is"),
     ],
 )
@@ -135,6 +135,31 @@ def test_the_interval_covers_the_true_inflation(common: float) -> None:
         inside += low <= truth <= high
     # 0.95 give or take 0.02, or more: of many refusals at once the variance varies less.
     assert inside / 500 >= 0.93
+
+
+def of_grid(labels: np.ndarray, temperatures: list[float]) -> tuple[pl.DataFrame, str]:
+    """The table and caption of one model; labels are (prompts, temperatures, seeds)."""
+    rows = [
+        [f"p{prompt}", temperatures[at], seed, label]
+        for (prompt, at, seed), label in np.ndenumerate(labels)
+        if label
+    ]
+    verdicts = pl.DataFrame(
+        rows, schema=["prompt_id", "temperature", "seed", "label"], orient="row"
+    ).with_columns(reason=pl.lit(None, pl.String), response_sha256=pl.lit(None, pl.String))
+    grid = experiments.grid_of({("j", "m"): verdicts}, [f"p{p}" for p in range(len(labels))])
+    tables = seed_scope(grid, {"m": "unknown"}, 0)
+    return tables[0], caption(*tables, grid.seeds)
+
+
+def test_labels_may_lack_a_seed_at_one_of_two_temperatures() -> None:
+    labels = np.random.default_rng(0).choice(["REFUSE", "COMPLY"], size=(20, 2, 5)).astype(object)
+    labels[:, 1, 3:] = ""
+    table, text = of_grid(labels, [0.7, 1.0])
+    # Together, the three seeds that both have.
+    assert table["n_seeds"].to_list() == [3, 5, 3]
+    assert table["n_prompts"].to_list() == [20, 20, 20]
+    assert "over 3 seeds" in text
 
 
 def entry(name: str, **more: object) -> dict:

@@ -81,7 +81,9 @@ def inflation(labels: np.ndarray, rng: np.random.Generator) -> dict[str, object]
         labels: (prompts, temperatures, seeds), codes as of a grid.
         rng: of the permutations.
     """
-    labels = labels[..., (labels != MISSING).any(axis=(0, 1))]
+    # Labels may lack a temperature of another model, or a seed at one of several temperatures.
+    labels = labels[:, (labels != MISSING).any(axis=(0, 2))]
+    labels = labels[..., (labels != MISSING).any(axis=0).all(axis=0)]
     n_seeds = labels.shape[-1]
     known = (labels < len(VALID_LABELS)).all(axis=(1, 2)) & (n_seeds > 1)
     refused = (labels[known] == LABELS.index(REFUSE)).sum(axis=1)
@@ -154,6 +156,9 @@ def caption(table: pl.DataFrame, ratios: pl.DataFrame, seeds: Sequence[int]) -> 
             PROMPT: "with a seed for each prompt ({})",
             UNKNOWN: "of {}",
         }[row["seed_scope"]].format(row["model"])
+        if not row["n_prompts"]:
+            parts.append(f"{what} no prompt has a valid label under every one of several seeds")
+            continue
         if row["variance_inflation"] is None:
             parts.append(f"{what} nothing depends on the seed")
             continue
