@@ -210,6 +210,18 @@ def test_temperatures(value: str, fragments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("value", "fragments"),
     [
+        ("[0, 0.001]", ["experiments.pilot.temperatures[1]: ", "0.001 to 0.01"]),
+        ("[0.3, 0.30000000000000004]", ["experiments.pilot.temperatures[1]: ", "written T0.3"]),
+    ],
+)
+def test_temperatures_of_the_pilot(value: str, fragments: list[str]) -> None:
+    message = error_of(with_value("experiments", f"{{pilot: {{temperatures: {value}}}}}"))
+    assert all(fragment in message for fragment in fragments), message
+
+
+@pytest.mark.parametrize(
+    ("value", "fragments"),
+    [
         ("[42.5]", ["seeds[0]: 42.5 is not an integer"]),
         ("[42, 43.0]", ["seeds[1]: 43.0 is not an integer"]),
         ("[true]", ["seeds[0]: True is not an integer"]),

@@ -8,7 +8,7 @@ import pytest
 
 from refusal_stability import files
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
-from workspace import Workspace, copy_repository
+from workspace import Workspace, copy_repository, reduced_config
 
 # Each experiment, and what is sure to be found in labels like those below.
 EXPERIMENTS = {
@@ -83,6 +83,20 @@ def test_one_model_at_one_temperature_is_no_error(of_labels: Workspace) -> None:
     of_labels.write_config(config)
     assert result.returncode == 0, result.stderr
     assert "whether SSI falls with temperature cannot be said" in result.stdout
+
+
+def test_a_model_without_temperatures_has_no_pilot(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY_OF_TESTS", "no key")
+    fixed = {"name": "fixed", "kind": "openai", "model": "o3", "api_key_env": "KEY_OF_TESTS"}
+    config = reduced_config()
+    config |= {"models": [*config["models"], fixed], "temperatures": [1]}
+    workspace.write_config(config)
+    result = workspace.snakemake("--dry-run", "pilot")
+    assert result.returncode == 1
+    assert "error: pilot compares temperatures, and fixed takes none" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_on_the_demo_all_run(finished_copy: Workspace) -> None:

@@ -1,6 +1,6 @@
 # Takes: prompts of a run, and of a run from labels its verdicts. Makes: experiments on how much to ask,
 # each a target of its own with a table, a figure and a caption (docs/experiments.md).
-from refusal_stability import judge_settings, names
+from refusal_stability import judge_settings, model_settings, names
 
 
 # Local: seconds each, and their captions are for the terminal.
@@ -19,6 +19,7 @@ PILOT_SEEDS = PILOT.get("seeds", SEEDS[:5])
 PILOT_JUDGES = [
     name for name, judge in JUDGES.items() if judge is None or judge["kind"] != "human"
 ] or list(JUDGES)
+PILOT_PROBLEM = model_settings.pilot_problem(config.get("models", []))
 PILOT_PAIRS = [pair for pair in PAIRS if pair[0] in PILOT_JUDGES]
 if "labels" not in config:
     EXPERIMENT_CELLS["pilot"] = ExperimentCells(
@@ -104,7 +105,11 @@ rule pilot:
             "live_tables",
         ),
         prompts=PILOT_PROMPTS,
-        verdicts=own_verdicts("pilot", PILOT_PAIRS),
+        verdicts=(
+            refused(PILOT_PROBLEM)
+            if PILOT_PROBLEM
+            else own_verdicts("pilot", PILOT_PAIRS)
+        ),
     output:
         table=f"{EXPERIMENTS}/pilot.csv",
         temperatures=f"{EXPERIMENTS}/pilot_temperatures.csv",

@@ -297,17 +297,23 @@ def _model_problems(config: dict[str, Any], demo_models: Sequence[str]) -> Itera
         key = judge_settings.FILE_KEYS[judge["kind"]]
         yield from _path_problems(f"{where}.{key}", judge[key])
         yield from judge_settings.problems(where, judge)
+    yield from _temperature_problems("temperatures", config["temperatures"])
+    of_pilot = config["experiments"]["pilot"]["temperatures"]
+    yield from _temperature_problems("experiments.pilot.temperatures", of_pilot)
+
+
+def _temperature_problems(key: str, temperatures: Sequence[float]) -> Iterator[str]:
     seen: dict[str, float] = {}
-    for number, temperature in enumerate(config["temperatures"]):
+    for number, temperature in enumerate(temperatures):
         if 0 < temperature < MIN_SAMPLING_TEMPERATURE:
             yield (
-                f"temperatures[{number}]: vLLM raises {temperature} to "
+                f"{key}[{number}]: vLLM raises {temperature} to "
                 f"{MIN_SAMPLING_TEMPERATURE}. Hint: use 0 for greedy decoding"
             )
         text = temperature_text(temperature)
         if text in seen:
             yield (
-                f"temperatures[{number}]: {temperature} and {seen[text]} are both written "
+                f"{key}[{number}]: {temperature} and {seen[text]} are both written "
                 f"T{text} in paths. Hint: remove one of them"
             )
         seen[text] = temperature

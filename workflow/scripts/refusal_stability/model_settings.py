@@ -44,6 +44,21 @@ def problems(where: str, model: dict[str, Any], temperatures: Sequence[float]) -
         )
 
 
+def pilot_problem(models: list[dict[str, Any]]) -> str | None:
+    """Return why some models cannot be asked at several temperatures; None if all can."""
+    fixed = [
+        model["name"]
+        for model in models
+        if model["kind"] != "vllm" and api_settings.takes_no_temperature(model)
+    ]
+    if not fixed:
+        return None
+    return (
+        f"pilot compares temperatures, and {', '.join(fixed)} takes none: every reply would be one "
+        f"at {FIXED_TEMPERATURE}. Hint: run the pilot on a configuration of other models"
+    )
+
+
 def self_judging(models: list[dict[str, Any]], judges: list[dict[str, Any]]) -> Iterator[str]:
     """Yield a warning for each judge that labels its own replies."""
     for judge in judges:
