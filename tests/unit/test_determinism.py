@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from refusal_stability import determinism, model_settings
+from refusal_stability import determinism, model_settings, repeated_passes
 from refusal_stability.engine import engine_settings
 from refusal_stability.errors import InputError
 
@@ -60,6 +61,41 @@ def test_what_the_machine_lacks_is_one_line() -> None:
     assert message.startswith("m: determinism: batch_invariant is not available here: vLLM's batch")
     assert "Hint: " in message
     assert len(message.splitlines()) == 1
+
+
+def test_deterministic_kernels_of_several_gpus_are_not_available() -> None:
+    from vllm.platforms import current_platform
+
+    entry = MODEL | {"determinism": "deterministic_kernels"}
+    assert determinism.unavailable(entry | {"gpus": 1}, current_platform) is None
+    for several in ({"gpus": 2}, {"gpus": 1, "nodes": 2}):
+        reason = determinism.unavailable(entry | several, current_platform)
+        assert reason is not None
+        assert "several GPUs have one each" in reason
+
+
+class Failing:
+    """An engine of a machine that has no memory left."""
+
+    requests = ([1], [2])
+
+    def __init__(self, model: dict, prompts: pl.DataFrame) -> None: ...
+
+    def unavailable(self) -> None: ...
+
+    def start(self) -> None:
+        raise RuntimeError("out of memory")
+
+
+def test_a_failing_engine_is_no_way_that_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeated_passes, "_Arm", Failing)
+    for mode in ("default", "one_at_a_time"):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            repeated_passes.self_test(MODEL | {"determinism": mode}, pl.DataFrame())
+    found = repeated_passes.self_test(
+        MODEL | {"determinism": "deterministic_kernels"}, pl.DataFrame()
+    )
+    assert (found["available"], found["reason"]) == (False, "out of memory")
 
 
 def test_a_setting_of_one_process_is_refused_for_several_gpus() -> None:

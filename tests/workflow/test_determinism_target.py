@@ -2,7 +2,7 @@
 
 from refusal_stability import files
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
-from workspace import Workspace
+from workspace import Workspace, reduced_config
 
 
 def test_on_a_cpu_what_there_is_is_deterministic_and_the_rest_is_said_to_be_missing(
@@ -36,3 +36,15 @@ def test_on_a_cpu_what_there_is_is_deterministic_and_the_rest_is_said_to_be_miss
     # Finished, and no part of the run.
     assert again == {}
     assert finished.planned() == {}
+
+
+def test_a_run_of_one_seed_is_asked_for_more(workspace: Workspace) -> None:
+    workspace.write_config(reduced_config() | {"seeds": [1]})
+    result = workspace.snakemake("--dry-run", "determinism")
+    assert result.returncode == 1
+    assert "error: determinism asks every prompt once a seed, and this run has one" in result.stderr
+    assert "Traceback" not in result.stderr
+    workspace.write_config(
+        reduced_config() | {"seeds": [1], "experiments": {"determinism": {"seeds": [1, 2]}}}
+    )
+    assert workspace.planned("determinism")["determinism_passes"] == 4

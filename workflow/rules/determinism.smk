@@ -15,6 +15,17 @@ if DETERMINISM_MODEL:
         for mode in determinism.MODES
     }
 DETERMINISM_SEEDS = DETERMINISM_SETTINGS.get("seeds", SEEDS)
+DETERMINISM_PROBLEM = ""
+if not DETERMINISM_ARMS:
+    DETERMINISM_PROBLEM = (
+        "determinism takes a model with weights of its own, and this configuration has none. Hint:"
+        " add one"
+    )
+elif len(DETERMINISM_SEEDS) < 2:
+    DETERMINISM_PROBLEM = (
+        "determinism asks every prompt once a seed, and this run has one. Hint: give"
+        " experiments.determinism.seeds two or more, such as [1, 2, 3, 4, 5]"
+    )
 DETERMINISM = f"{EXPERIMENTS}/determinism"
 # What the judge labels; it finds equal replies in the cache, so that a flip is one of the reply.
 EXPERIMENT_CELLS["determinism"] = ExperimentCells(
@@ -111,11 +122,7 @@ rule determinism_passes:
 rule determinism:
     """Compare the ways to run the engine: equal replies, equal labels, flips lost."""
     input:
-        []
-        if DETERMINISM_ARMS
-        else refused(
-            "determinism takes a model with weights of its own, and this configuration has none. Hint: add one"
-        ),
+        refused(DETERMINISM_PROBLEM) if DETERMINISM_PROBLEM else [],
         script="workflow/scripts/determinism.py",
         package=experiment_package(
             "determinism_effect",

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, repeated_passes
+from refusal_stability import command, files, nodes, repeated_passes
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import Passes, Prompts, Responses
 from refusal_stability.hub_weights import pinned
@@ -24,9 +24,13 @@ def main() -> None:
     parser.add_argument("--passes", type=Path, required=True, help="what they were like, Parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
     args = parser.parse_args()
-    prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
     model = pinned(args.model, args.fetched)
     test = json.loads(args.test.read_text(encoding="utf-8"))
+    if nodes.number(model) > 0:
+        if test["available"]:
+            repeated_passes.lend_node(model)
+        return
+    prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
     responses, passes, manifest = repeated_passes.passes(
         model, prompts, args.seeds, test["available"]
     )

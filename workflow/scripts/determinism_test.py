@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, repeated_passes
+from refusal_stability import command, files, nodes, repeated_passes
 from refusal_stability.contracts import Prompts
 from refusal_stability.hub_weights import pinned
 
@@ -19,9 +19,12 @@ def main() -> None:
     parser.add_argument("--limit", type=int, required=True, help="ask the first so many")
     parser.add_argument("--output", type=Path, required=True, help="what was found, JSON")
     args = parser.parse_args()
+    model = pinned(args.model, args.fetched)
+    if nodes.number(model) > 0:
+        repeated_passes.lend_node(model)
+        return
     prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
-    found = repeated_passes.self_test(pinned(args.model, args.fetched), prompts)
-    files.write_json(found, args.output)
+    files.write_json(repeated_passes.self_test(model, prompts), args.output)
 
 
 if __name__ == "__main__":

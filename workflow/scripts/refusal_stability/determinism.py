@@ -37,6 +37,8 @@ def unavailable(entry: dict[str, Any], platform: "Platform") -> str | None:
     """Return why this machine cannot do what an entry asks for; None if it can."""
     if _asked(entry) == BATCH_INVARIANT and not platform.is_cuda():
         return "vLLM's batch-invariant kernels are for NVIDIA GPUs, and this is none"
+    if _asked(entry) == DETERMINISTIC_KERNELS and entry["gpus"] * entry["nodes"] > 1:
+        return "it is a setting of one process, and several GPUs have one each"
     return None
 
 

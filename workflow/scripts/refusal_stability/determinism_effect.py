@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy.special import bdtrc
+from scipy.special import bdtrc, stdtr
 
 from refusal_stability.determinism import DEFAULT
 from refusal_stability.experiments import listed
@@ -68,8 +68,8 @@ def caption(table: pl.DataFrame) -> str:
     text = f"{first['model']} was asked {first['n']} prompts {first['n_passes']} times at T = 0. "
     whole = [row["arm"] for row in there if row["identical"] == 1]
     parts = [
-        f"{row['arm']} for {LiveTables.estimate(row, 'identical')} of them (first differing at "
-        f"token {row['first_token']:g}, the median)"
+        f"{row['arm']} for {LiveTables.estimate(row, 'identical')} of them (parting after "
+        f"{row['first_token']:g} equal tokens, the median)"
         for row in there
         if row["identical"] < 1
     ]
@@ -189,10 +189,7 @@ def _lost(mode: str, by_prompt: Mapping[str, pl.DataFrame]) -> dict[str, float |
 
 
 def _odd_ones(passes: pl.DataFrame) -> dict[str, float | None]:
-    """Prompts of which one pass alone differs: the first, or another; and a binomial p.
-
-    If no pass is special, each is as likely to be the odd one as any other.
-    """
+    """Prompts of which one pass alone differs: the first, or another; and a p."""
     counts = {"first_alone": None, "another_alone": None, "first_pass_p": None}
     seeds = passes["seed"].unique(maintain_order=True).to_list()
     if len(seeds) < MIN_PASSES:
@@ -207,7 +204,24 @@ def _odd_ones(passes: pl.DataFrame) -> dict[str, float | None]:
     odd = sum(alone)
     counts |= {"first_alone": alone[0], "another_alone": odd - alone[0]}
     if odd:
-        # The chance of at least so many of them.
-        p = 1.0 if alone[0] == 0 else float(bdtrc(alone[0] - 1, odd, 1 / len(seeds)))
-        counts["first_pass_p"] = p
+        counts["first_pass_p"] = _first_pass_chance(alone)
     return counts
+
+
+def _first_pass_chance(alone: Sequence[int]) -> float:
+    """Return the chance that the first pass is the odd one so often if none is special.
+
+    Each is then as likely to be the odd one as any other; but prompts of a pass share batches and
+    may all part together, so how much the other passes differ among themselves counts as spread
+    (quasi-likelihood, as of overdispersed counts: Wedderburn 1974). At least the binomial chance.
+
+    Args:
+        alone: prompts of which each pass is the odd one; of one at least.
+    """
+    n, odd, others = len(alone), sum(alone), np.array(alone[1:], dtype=float)
+    spread = 1.0
+    if others.any():
+        spread = max(1.0, others.var(ddof=1) / others.mean())
+    z = (alone[0] - odd / n) / np.sqrt(spread * odd / n * (1 - 1 / n))
+    binomial = 1.0 if alone[0] == 0 else float(bdtrc(alone[0] - 1, odd, 1 / n))
+    return max(binomial, float(1 - stdtr(n - 2, z)))

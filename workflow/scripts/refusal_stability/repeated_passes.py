@@ -13,6 +13,8 @@ from refusal_stability.files import sha256_text
 if TYPE_CHECKING:
     from vllm import LLM
 
+# An error under these is of the machine or the settings, and not of the way to run the engine.
+_EVERYWHERE = (determinism.DEFAULT, determinism.ONE_AT_A_TIME)
 # Requests of the self-test, each asked alone, among all of them and in the reverse order.
 SELF_TEST_REQUESTS = 8
 _PASS = {
@@ -70,6 +72,15 @@ class _Arm:
         return self.model["max_tokens"]
 
 
+def lend_node(model: dict[str, Any]) -> None:
+    """Be one of several nodes, but the first, of an arm; if it is not available, be done."""
+    engine.prepare_imports(model)
+    from vllm.platforms import current_platform
+
+    if determinism.unavailable(model, current_platform) is None:
+        engine.lend_node(model)
+
+
 def self_test(model: dict[str, Any], prompts: pl.DataFrame) -> dict[str, Any]:
     """Ask a few prompts alone, together, and in the reverse order among all the others.
 
@@ -89,12 +100,16 @@ def self_test(model: dict[str, Any], prompts: pl.DataFrame) -> dict[str, Any]:
         try:
             llm = arm.start()
             alone = [arm.answers(llm, [number])[0] for number in few]
+            # Else, what was computed alone would be taken again.
+            llm.reset_prefix_cache()
             together = arm.answers(llm, few)
             # Another place, and other company; the last come first.
             among = dict(zip(every[::-1], arm.answers(llm, every[::-1]), strict=True))
         except InputError:
             raise
         except (RuntimeError, NotImplementedError) as error:
+            if determinism.mode_of(model) in _EVERYWHERE:
+                raise
             # An operation that has no deterministic form here.
             reason = " ".join(str(error).split())[:300]
     if reason is not None:
