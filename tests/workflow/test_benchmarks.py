@@ -51,3 +51,14 @@ def test_a_goal_that_is_missed_is_printed_as_missed(workspace: Workspace) -> Non
     assert re.search(r"30\.00 +20\.00 +1\.50 +1\.30 +MISSED", slow)
     assert re.search(r"20\.00 +20\.00 +1\.00 +1\.30 +met", quick)
     assert re.search(r"30\.00 +20\.00 +1\.50 +s$", no_goal)
+
+
+def test_adaptive_studies_are_simulated_and_their_bias_is_printed(workspace: Workspace) -> None:
+    printed = benchmark(workspace, "adaptive_simulation", "--studies", "20")
+    found = re.findall(
+        r"^ +2 +0\.3 flip_rate +[\d.]+ +([-+.\d]+) +([-+.\d]+) +([\d.]+) +([\d.]+)", printed, re.M
+    )
+    ((naive_bias, bias, naive_covers, covers),) = (tuple(map(float, row)) for row in found)
+    # Of twenty studies: -0.08 without a correction, 0 with it, give or take 0.01.
+    assert naive_bias < -0.05 < -0.03 < bias < 0.03
+    assert naive_covers < 0.4 < 0.8 < covers
