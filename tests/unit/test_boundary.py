@@ -6,7 +6,7 @@ import pytest
 
 from label_grids import row
 from refusal_stability.beginnings import rescaled
-from refusal_stability.boundary import Asked, boundary, caption
+from refusal_stability.boundary import Asked, beginnings_of, boundary, caption
 from refusal_stability.boundary_figure import boundary as figure
 from refusal_stability.contracts import FirstTokens, Verdicts
 from refusal_stability.labels import VALID_LABELS
@@ -99,6 +99,25 @@ def test_beginnings_that_are_all_alike_do_not_seem_worse_than_chance() -> None:
         asked = {"m": Asked(first.with_columns(same), asked["m"].replies)}
         areas.append(row(results(asked, judged, ids)["boundary"], scope="pooled")["auc_flip"])
     assert np.mean(areas) == pytest.approx(0.5, abs=0.04)
+
+
+def test_nothing_but_the_beginnings_of_replies_is_kept() -> None:
+    asked, judged, ids = run(np.random.default_rng(3), told=True, prompts=40)
+    first, replies = asked["m"].first, asked["m"].replies
+    told = pl.col("response") + pl.lit(" and so on" * 100)
+    # Some replies are one token and no more, some are reasoning.
+    ends = pl.col("response").str.strip_suffix(", then.")
+    whole = replies.with_columns(
+        response=pl.when(pl.col("seed") == 2).then(ends).otherwise(told),
+        reasoning=pl.when(pl.col("seed") == 3).then(told),
+    )
+    kept = beginnings_of(whole, first)
+    longest = max(map(len, TOKENS))
+    assert kept["response"].str.len_chars().max() == longest + 1
+    assert kept["reasoning"].str.len_chars().max() == longest + 1
+    of_whole = results({"m": Asked(first, whole)}, judged, ids)
+    of_kept = results({"m": Asked(first, kept)}, judged, ids)
+    assert all(of_kept[name].equals(table) for name, table in of_whole.items())
 
 
 def test_a_planted_null_is_not_found() -> None:

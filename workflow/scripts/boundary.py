@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from refusal_stability import boundary_figure, command, experiments, files
-from refusal_stability.boundary import Asked, boundary, caption
+from refusal_stability.boundary import Asked, beginnings_of, boundary, caption
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import FirstTokens, PromptInfo, Responses
 from refusal_stability.tables import check_invalid_share
@@ -39,9 +39,10 @@ def main() -> None:
     asked = {}
     for path in args.first_tokens:
         cells = cell_files(args.responses / path.stem, args.temperatures, args.seeds)
+        first = files.read_parquet(path, FirstTokens)
         asked[path.stem] = Asked(
-            files.read_parquet(path, FirstTokens),
-            pl.concat(files.read_parquet(cell, Responses) for cell in cells),
+            first,
+            pl.concat(beginnings_of(files.read_parquet(cell, Responses), first) for cell in cells),
             **args.cuts[path.stem],
         )
     judged = experiments.read_verdicts(args.verdicts)

@@ -64,6 +64,18 @@ class _Forecast:
     surprise: np.ndarray
 
 
+def beginnings_of(cell: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
+    """Return a cell's replies without what comes after their first tokens; a run has millions.
+
+    Args:
+        cell: keeps the contract Responses.
+        first: keeps the contract FirstTokens, of the same model.
+    """
+    # A character more tells those that go on from those that end.
+    reach = 1 + (first["texts"].explode().str.len_chars().max() or 0)
+    return cell.select(*_KEYS, pl.col("response", "reasoning").str.head(reach))
+
+
 def boundary(
     asked: Mapping[str, Asked], judged: Judged, prompt_ids: list[str], bootstrap: tuple[int, int]
 ) -> dict[str, pl.DataFrame]:
