@@ -182,6 +182,7 @@ def _checkpoints(workspace: Workspace, tally: Tally) -> None:
     }
     for name, (spoil, settings) in attacks.items():
         spoil(_checkpoint(workspace))
+        (workspace.folder / "attack.parquet").unlink(missing_ok=True)
         result = _generate(workspace, "attack/tiny-llama", "attack.parquet", settings)
         errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
         loss = None

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import pickle
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -181,6 +182,11 @@ def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
     gc.enable()
     try:
         return LLM(**settings)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{entry['name']}: its weights are a pickle that holds more than tensors, which is not "
+            "unpickled. Hint: take weights in safetensors"
+        ) from error
     except (ValueError, RuntimeError) as error:
         if too_little := gpu_checks.memory_error(entry, error):
             raise too_little from error
