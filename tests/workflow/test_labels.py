@@ -188,7 +188,8 @@ def test_a_paper_of_labels_invents_nothing(imported_copy: Workspace) -> None:
     assert "287 labels of 12 prompts were taken from files: strict.csv (144 rows" in methods
     assert "not known here" in methods
     assert not re.search(r"vLLM|GPU|cpu|greedily|None|nan", methods)
-    assert {path.stem for path in (folder / "tables").iterdir()} == set(TABLES)
+    assert {path.stem for path in (folder / "tables").glob("*.tex")} == set(TABLES)
+    assert {path.stem for path in (folder / "tables").glob("*.md")} == set(TABLES)
     for path in [folder / "methods.tex", *(folder / "tables").glob("*.tex")]:
         assert problems(path.read_text(encoding="utf-8")) == [], path.name
     # Nothing to do, the second time.
