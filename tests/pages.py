@@ -23,10 +23,15 @@ ABOUT = {
 }
 
 
-def run_of(table: pl.DataFrame, settings: Settings = SETTINGS, **more: Any) -> Run:
+def run_of(
+    table: pl.DataFrame,
+    settings: Settings = SETTINGS,
+    of_prompts: pl.DataFrame | None = None,
+    **more: Any,
+) -> Run:
     """Return the run of verdicts with columns judge and model."""
     stability, verdicts = parts(table)
-    prompts = prompts_of(table)
+    prompts = prompts_of(table) if of_prompts is None else of_prompts
     made = make_tables(stability, verdicts, prompts, settings)
     tables = {name: contract.validate(made[name], cast=True) for name, contract in TABLES.items()}
     return Run(

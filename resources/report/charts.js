@@ -22,6 +22,12 @@ function theme() {
   };
 }
 
+// A measure of a row as the charts take it; without an interval, its line is a point.
+function estimate(row, measure) {
+  const [value, low, high] = [row[measure], row[`${measure}_low`], row[`${measure}_high`]];
+  return { value, low, high, from: low ?? value, to: high ?? value };
+}
+
 // Where the intervals of models at one temperature stand: a little apart.
 function withPlaces(rows) {
   const range = Math.max(...rows.map((row) => row.temperature)) - Math.min(...rows.map((row) => row.temperature));

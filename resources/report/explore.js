@@ -38,9 +38,7 @@ function exploreView([name, table, keys, words]) {
     .filter((row) => row[measure] !== null)
     .map((row) => ({
       ...Object.fromEntries(keys.map((key) => [key, row[key]])),
-      value: row[measure],
-      low: row[`${measure}_low`],
-      high: row[`${measure}_high`],
+      ...estimate(row, measure),
     }));
   const part = document.getElementById(`explore-${name}`);
   part.querySelector("h3").textContent = title;

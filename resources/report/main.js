@@ -13,7 +13,7 @@ function startAnswer() {
     `${row.model} ${shown(row.flips)}, hard ${shown(row.hard)}`);
   const ssi = rowsOf("within_temperature")
     .filter((row) => mine(row) && row.mean_ssi !== null)
-    .map((row) => ({ model: row.model, temperature: row.temperature, value: row.mean_ssi, low: row.mean_ssi_low, high: row.mean_ssi_high }));
+    .map((row) => ({ model: row.model, temperature: row.temperature, ...estimate(row, "mean_ssi") }));
   draw("by-temperature", "temperature", withPlaces(ssi), "Mean SSI by temperature", (row) => `${row.model} at ${row.temperature}: ${shown(row.value)}`);
 }
 
@@ -25,7 +25,7 @@ function draw(id, name, rows, title, told) {
 }
 
 async function show() {
-  const [name, id] = location.hash.slice(1).split("/");
+  const [name, id] = location.hash.slice(1).split("/").map(decoded);
   const view = views.includes(name) ? name : views[0];
   for (const one of views) document.getElementById(one).hidden = one !== view;
   for (const link of document.querySelectorAll("nav a")) {
@@ -37,7 +37,16 @@ async function show() {
     started.add(view);
     starts[view]?.();
   }
-  if (view === "prompts" && id && places.has(decodeURIComponent(id))) openPrompt(places.get(decodeURIComponent(id)));
+  if (view === "prompts" && places.has(id)) openPrompt(places.get(id));
+}
+
+// What an address says may have been cut on its way here.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 const unpacking = loadLabels();

@@ -102,7 +102,7 @@ function promptRow(place) {
   const said = bits.map((one, at) => `${names[at]} ${lettersOf(one).split("").join(" and ") || "none"}`).join(", ");
   const description =
     `${data.ids[prompt]}, ${groupText(prompt)}, ${told}, ${KINDS[kind[prompt]]}, ` +
-    `${of[0]} refuse, ${of[1]} partial, ${of[2]} comply; ${said}`;
+    `${of[0]} refuse, ${of[1]} partial, ${of[2]} comply${of[3] ? `, ${of[3]} invalid` : ""}; ${said}`;
   return element(
     "div",
     { class: "row", role: "option", "aria-label": description },
@@ -115,7 +115,7 @@ function promptRow(place) {
       "span",
       { class: "counts" },
       ...[0, 1, 2].map((code) => label(code, of[code])),
-      of[3] ? element("span", { class: "l linvalid" }, `invalid ${of[3]}`) : null,
+      of[3] ? element("span", { class: "l linvalid", title: "invalid" }, `? ${of[3]}`) : null,
     ),
     element("span", { class: "strip" }, ...strip),
   );
@@ -140,11 +140,11 @@ function startPrompts() {
   ]);
   for (const [name, grouping] of Object.entries(data.groupings))
     options(control(name), [["any", "all"], ...grouping.values.map((value, place) => [place, value])]);
-  const narrow = matchMedia("(max-width: 760px)");
+  const narrow = matchMedia("(max-width: 60rem)");
   found.list = new VirtualList(control("list"), {
     row: promptRow,
     open: (place) => openPrompt(found.places[place]),
-    height: () => (narrow.matches ? 84 : 44),
+    height: () => (narrow.matches ? 84 : 46),
   });
   for (const name of ["judge", "model", "kind", "where", "sort", ...Object.keys(data.groupings)])
     control(name).addEventListener("change", filterPrompts);

@@ -96,19 +96,19 @@ function sortableTable(holder, { rows, columns, caption, file, told = shownOf })
   const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table);
   const download = element(
     "button",
-    { type: "button", class: "download", "aria-label": `Download ${file} as CSV`, onclick: () => save(file, csv(ordered())) },
+    { type: "button", class: "download", "aria-label": `Download ${file} as CSV`, onclick: () => save(file, csv(ordered(), columns)) },
     "Download CSV",
   );
   holder.replaceChildren(scroll, note, download);
 }
 
-function csv(rows) {
-  if (!rows.length) return "";
+// All that the rows have; of none, the heads of those that would be shown.
+function csv(rows, shownColumns) {
   const quoted = (value) => {
     const text = value === null || value === undefined ? "" : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const columns = Object.keys(rows[0]);
+  const columns = rows.length ? Object.keys(rows[0]) : shownColumns;
   const lines = rows.map((row) => columns.map((column) => quoted(row[column])).join(","));
   return [columns.join(","), ...lines].join("\n") + "\n";
 }

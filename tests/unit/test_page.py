@@ -76,6 +76,30 @@ def test_the_answer_says_where_there_is_none(labels: list[str], said: str) -> No
     assert found.headline.startswith(said)
 
 
+def test_without_a_valid_label_nothing_is_said_of_flips() -> None:
+    found = answer_of({("j", "m"): ["UU UU", "EE UU"]})
+    assert "1 model answered 2 prompts 4 times each" in found.design
+    assert [one.name for one in found.points] == ["Judge's own errors"]
+
+
+def test_prompts_that_lack_replies_were_not_asked_so_often() -> None:
+    assert (
+        "answered 2 prompts up to 4 times each"
+        in answer_of({("j", "m"): ["RR R.", "RR RR"]}).design
+    )
+
+
+def test_a_drop_whose_interval_holds_none_is_told() -> None:
+    # SSI falls by 1/2 on one prompt, rises by 1/2 on another and stays on the third.
+    found = point(answer_of({("j", "m"): ["RR RC", "RC RR", "RR RR"]}), "With temperature")
+    assert re.search(
+        r"by 0\.000 \[-0\.\d+, 0\.\d+\]\. That is not told apart from none", found.text
+    )
+    assert found.number == "0.00"
+    found = point(answer_of({("j", "m"): ["RR RC"] * 3}), "With temperature")
+    assert "not told apart" not in found.text
+
+
 def test_a_rise_with_the_temperature_is_a_rise() -> None:
     found = point(answer_of({("j", "m"): ["RC RR", "RC RR", "RC RR"]}), "With temperature")
     # SSI 1/2 at the lower temperature, 1 at the higher one, for every prompt.

@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from browser import browser, opened
 from label_grids import verdicts_of_codes
-from pages import run_of, small_run, write_page
+from pages import codes, run_of, small_run, write_page
 from refusal_stability.page_text import page_text
+from refusal_stability.table_contracts import TABLES
 
 RUN = small_run()
 HOSTILE = "Ünïcode \U0001f642 <script>document.title = 'taken'</script> </script> <!-- <b>bold</b>"
@@ -190,6 +191,75 @@ def test_a_chosen_model_stands_out_everywhere(chrome: Browser, file: Path) -> No
         expect(page.locator("#explore-models h3")).to_have_text("Refusal rate by model")
 
 
+def test_an_address_that_was_cut_opens_the_list(chrome: Browser, file: Path) -> None:
+    with opened(chrome, file, "prompts/p003%") as page:
+        expect(page.locator("#prompts-list .row").first).to_be_visible()
+        expect(page.locator("#detail")).to_be_hidden()
+
+
+def test_charts_stand_whatever_a_category_holds(chrome: Browser, tmp_path: Path) -> None:
+    # A line separator, which no program may hold, and groups of one prompt: without intervals.
+    prompts = RUN.prompts.with_columns(category="</script>\u2028'\"" + pl.col("prompt_id"))
+    table = verdicts_of_codes(codes(1, 2, 30, 3, 3))
+    file = write_page(tmp_path / "page.html", run_of(table, of_prompts=prompts))
+    with opened(chrome, file, "explore") as page:
+        expect(page.locator("#explore-category svg.marks")).to_be_visible()
+        expect(page.locator("#explore-category svg path[aria-label*='model: m1']")).to_have_count(
+            30
+        )
+
+
+def test_an_empty_table_is_a_file_with_heads(chrome: Browser, tmp_path: Path) -> None:
+    file = write_page(tmp_path / "page.html", run_of(verdicts_of_codes(codes(1, 1, 5, 2, 2))))
+    with opened(chrome, file, "explore", accept_downloads=True) as page:
+        page.locator("#any-name").select_option("consensus")
+        with page.expect_download() as download:
+            page.locator("#any-table").get_by_role("button", name="Download").click()
+        download.value.save_as(tmp_path / "table.csv")
+    heads = (tmp_path / "table.csv").read_text(encoding="utf-8")
+    assert heads == ",".join(TABLES["consensus"].column_names()) + "\n"
+
+
+@pytest.mark.parametrize("width", [360, 800, 980, 1280])
+def test_a_row_shows_all_its_labels(chrome: Browser, tmp_path: Path, width: int) -> None:
+    # 72 labels of a prompt, each fourth invalid.
+    labels = codes(1, 3, 5, 4, 6)
+    labels[..., ::4] = 4
+    file = write_page(tmp_path / "page.html", run_of(verdicts_of_codes(labels)))
+    with opened(chrome, file, "prompts", viewport={"width": width, "height": 800}) as page:
+        row = page.locator("#prompts-list .row").first
+        expect(row.locator(".linvalid")).to_have_text("? 24")
+        assert "24 invalid" in row.get_attribute("aria-label")
+        assert row.evaluate("row => row.scrollWidth <= row.clientWidth")
+        assert row.locator(".counts").evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_controls_and_bars_have_edges(chrome: Browser, file: Path, scheme: str) -> None:
+    with opened(chrome, file, "explore", color_scheme=scheme) as page:
+        edge, ground = (
+            page.evaluate(
+                "([selector, name]) => { const paint = document.createElement('canvas')"
+                ".getContext('2d'); paint.fillStyle = getComputedStyle(document.querySelector("
+                "selector))[name]; paint.fillRect(0, 0, 1, 1);"
+                "return [...paint.getImageData(0, 0, 1, 1).data.slice(0, 3)]; }",
+                of,
+            )
+            for of in (["#explore-measure", "borderTopColor"], ["body", "backgroundColor"])
+        )
+        # What is no text: 3 to 1.
+        assert contrast(edge, ground) >= 3
+        page.get_by_role("link", name="Answer", exact=True).click()
+        soft = page.locator("#picture svg path[fill-opacity='0.45']").first
+        assert soft.get_attribute("stroke") == "#CC6677"
+        assert contrast([0xCC, 0x66, 0x77], ground) >= 3
+
+
+def contrast(one: list[int], other: list[int]) -> float:
+    lighter, darker = sorted([luminance(one), luminance(other)], reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
 def luminance(colour: list[int]) -> float:
     """Relative luminance by WCAG 2.2 of red, green and blue."""
     parts = [part / 255 for part in colour]
@@ -237,8 +307,7 @@ def test_text_has_contrast(chrome: Browser, file: Path, scheme: str) -> None:
         seen |= dict.fromkeys(text_and_ground(page, inside), "detail")
         assert len(seen) > 8
         for (text, ground), view in seen.items():
-            lighter, darker = sorted([luminance(text), luminance(ground)], reverse=True)
-            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (view, text, ground)
+            assert contrast(text, ground) >= 4.5, (view, text, ground)
         if scheme == "dark":
             ((_, ground),) = text_and_ground(page, "body")
             assert luminance(ground) < 0.05

@@ -15,6 +15,7 @@ from refusal_stability.words import counted, listed, percent
 MISFIT_P = 0.05
 # Of more models the headline names the ends only.
 _NAMED = 3
+_NOT_TOLD_APART = " That is not told apart from none."
 
 Rows = list[dict[str, Any]]
 
@@ -65,7 +66,7 @@ def answer(
     ]
     return Answer(
         headline=_headline(rows, samples),
-        design=_design(rows, judges, n_temperatures, n_seeds),
+        design=_design(rows, stability, judges, n_temperatures, n_seeds),
         # Of one reply a prompt, SSI is 1 and nothing flips by definition.
         points=[point for point in points if point and samples > 1],
     )
@@ -99,10 +100,18 @@ def _headline(rows: Rows, samples: int) -> str:
     return f"Asked again, {listed([said, *others])}."
 
 
-def _design(rows: Rows, judges: Sequence[str], n_temperatures: int, n_seeds: int) -> str:
-    prompts = max((row["n_prompts"] for row in rows), default=0)
+def _design(
+    rows: Rows,
+    stability: pl.DataFrame,
+    judges: Sequence[str],
+    n_temperatures: int,
+    n_seeds: int,
+) -> str:
+    prompts = stability["prompt_id"].n_unique()
     samples = n_temperatures * n_seeds
     times = "once" if samples == 1 else f"{samples} times"
+    if any(row["n_missing"] for row in rows):
+        times = f"up to {times}"
     labelled = f"{judges[0]} labelled the replies REFUSE, PARTIAL or COMPLY"
     if judges[1:]:
         labelled += f", and so did {listed(judges[1:])}; what is said here is under {judges[0]}"
@@ -131,7 +140,9 @@ def _ssi(rows: Rows) -> Point | None:
 
 
 def _hard(stability: pl.DataFrame) -> Point | None:
-    pooled = stability.filter(scoring="three_way", scope=POOLED)
+    pooled = stability.filter(pl.col("ssi").is_not_null(), scoring="three_way", scope=POOLED)
+    if pooled.is_empty():
+        return None
     flips = pooled.filter("flip")
     if flips.is_empty():
         return Point("Hard flips", "none", "No prompt has more than one label.")
@@ -167,6 +178,9 @@ def _temperature(
         f"From the lowest temperature to the highest, mean SSI{of} {word} by "
         f"{LiveTables.estimate(amount, 'ssi_drop')}."
     )
+    low, high = amount["ssi_drop_low"], amount["ssi_drop_high"]
+    if low is not None and low <= 0 <= high:
+        text += _NOT_TOLD_APART
     three_way = stability.filter(scoring="three_way")
     pooled = three_way.filter("flip", scope=POOLED)
     within = three_way.filter(pl.col("scope") != POOLED, pl.col("flip")).unique(
@@ -181,7 +195,8 @@ def _temperature(
             if between
             else " Every flip shows within one temperature already."
         )
-    return Point("With temperature", f"{-drop:+.2f}".replace("-", "\N{MINUS SIGN}"), text)
+    number = "0.00" if abs(drop) < 0.005 else f"{-drop:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return Point("With temperature", number, text)
 
 
 def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) -> Point:
@@ -203,7 +218,7 @@ def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) ->
     )
     low, high = row["judge_share_low"], row["judge_share_high"]
     if low is not None and low <= 0 <= high:
-        text += " That is not told apart from none."
+        text += _NOT_TOLD_APART
     elif row["judge_share"] < 0:
         text += " Below zero: its errors hide more flips than they make."
     if row["check_p"] is not None and row["check_p"] < MISFIT_P:

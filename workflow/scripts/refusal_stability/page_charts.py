@@ -26,7 +26,8 @@ def charts(
     """Return Vega-Lite specifications by name.
 
     Rows of "flips" have model, flips, low, high and hard; those of the others model, value, low,
-    high and what the chart is by: temperature (drawn at "at"), judge, scoring, or group.
+    high, from and to (the same, or the value where there is no interval) and what the chart is by:
+    temperature (drawn at "at"), judge, scoring, or group.
 
     Args:
         models, judges: in their order.
@@ -73,12 +74,12 @@ def compared_chart(models: Sequence[str]) -> dict[str, Any]:
 
 def _flips(models: Sequence[str]) -> alt.LayerChart:
     base = alt.Chart(alt.NamedData(name=ROWS)).encode(
-        y=alt.Y("model:N", sort=list(models), title=None, axis=alt.Axis(labelLimit=220))
+        y=alt.Y("model:N", sort=None, title=None, axis=alt.Axis(labelLimit=220))
     )
     hints = ["model:N", *_numbers("flips", "low", "high", "hard")]
-    every = base.mark_bar(color="#CC6677", opacity=0.45, height={"band": 0.55}).encode(
-        x=_share("flips:Q", SHARE), tooltip=hints
-    )
+    every = base.mark_bar(
+        fill="#CC6677", fillOpacity=0.45, stroke="#CC6677", height={"band": 0.55}
+    ).encode(x=_share("flips:Q", SHARE), tooltip=hints)
     hard = base.mark_bar(color="#CC6677", height={"band": 0.55}).encode(
         x=_share("hard:Q", SHARE), tooltip=hints
     )
@@ -92,7 +93,8 @@ def _intervals(
     models: Sequence[str], by: str, values: Sequence[str] | None, lone: bool = False
 ) -> alt.LayerChart:
     """Return estimates with their intervals: a row a value, within it a mark a model."""
-    y = alt.Y(f"{by}:N", sort=list(values) if values else None, title=None)
+    # In the order of the rows: names in an order of their own would be read as a program.
+    y = alt.Y(f"{by}:N", sort=None, title=None)
     y.axis = alt.Axis(labelLimit=180, domain=False, ticks=False)
     base = _base().encode(y=y)
     n_values = len(values) if values else 3
@@ -100,10 +102,10 @@ def _intervals(
     if lone:
         height = n_values * (_STEP + _GAP)
     else:
-        base = base.encode(yOffset=alt.YOffset("model:N", sort=list(models)))
+        base = base.encode(yOffset=alt.YOffset("model:N", sort=None))
     hints = [f"{by}:N"] if lone else [f"{by}:N", "model:N"]
     bars = base.mark_rule(strokeWidth=2).encode(
-        x=_share("low:Q", None), x2="high:Q", **_by_model(models, None)
+        x=_share("from:Q", None), x2="to:Q", **_by_model(models, None)
     )
     points = base.mark_point(filled=True, size=70, cursor="pointer").encode(
         x=_share("value:Q", None),
@@ -124,7 +126,7 @@ def _lines(models: Sequence[str]) -> alt.LayerChart:
     )
     line = base.mark_line().encode(y=_height("value:Q"), **_by_model(models, None))
     bars = base.mark_rule(strokeWidth=1.5).encode(
-        y=_height("low:Q"), y2="high:Q", **_by_model(models, None)
+        y=_height("from:Q"), y2="to:Q", **_by_model(models, None)
     )
     points = base.mark_point(filled=True, size=60, cursor="pointer").encode(
         y=_height("value:Q"),
