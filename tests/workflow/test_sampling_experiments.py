@@ -85,6 +85,26 @@ def test_one_model_at_one_temperature_is_no_error(of_labels: Workspace) -> None:
     assert "whether SSI falls with temperature cannot be said" in result.stdout
 
 
+@pytest.mark.parametrize("name", ["pilot", "adaptive"])
+def test_another_seed_of_the_bootstrap_draws_the_same_prompts(
+    workspace: Workspace, name: str
+) -> None:
+    commands = []
+    # One of two seeds, so that there is a second phase.
+    few = {"first_seeds": 1}
+    for seed in (1, 2):
+        workspace.write_config(
+            reduced_config()
+            | {"statistics": {"bootstrap_seed": seed}, "experiments": {"adaptive": few}}
+        )
+        result = workspace.snakemake("--dry-run", "--printshellcmds", "--", name)
+        assert result.returncode == 0, result.stderr
+        asks = (line for line in result.stdout.splitlines() if "_prompts.py" in line)
+        commands.append(sorted(asks))
+    assert any("--seed" in line for line in commands[0])
+    assert commands[0] == commands[1]
+
+
 def test_a_model_without_temperatures_has_no_pilot(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ localrules:
     adaptive,
 
 
+# Who is drawn stays the same: another seed of the bootstrap asks nobody anew.
+DRAW = 1
 PILOT = config["experiments"]["pilot"]
 PILOT_PROMPTS = f"{EXPERIMENTS}/pilot/prompts.parquet"
 PILOT_SEEDS = PILOT.get("seeds", SEEDS[:5])
@@ -78,7 +80,7 @@ rule pilot_prompts:
         "../../envs/experiments.yaml"
     params:
         number=PILOT["prompts"],
-        seed=config["statistics"]["bootstrap_seed"],
+        seed=DRAW,
     message:
         "Drawing the prompts of the pilot"
     shell:
@@ -196,7 +198,7 @@ rule adaptive_prompts:
         "../../envs/experiments.yaml"
     params:
         audit=ADAPTIVE["audit"],
-        seed=config["statistics"]["bootstrap_seed"],
+        seed=DRAW,
     message:
         "Choosing what {wildcards.model} is asked further"
     shell:
@@ -239,6 +241,7 @@ rule adaptive:
     params:
         statistics=json.dumps(config["statistics"], sort_keys=True),
         audit=ADAPTIVE["audit"],
+        draw=DRAW,
         first=ADAPTIVE["first_seeds"],
         seeds=SEEDS,
         # Of labels, in which nothing is timed, the run itself.
@@ -249,5 +252,5 @@ rule adaptive:
     shell:
         "python {input.script} --statistics {params.statistics:q} --prompts {input.prompts:q}"
         " --verdicts {input.verdicts:q} --further {input.further:q} --audit {params.audit}"
-        " --first {params.first} --seeds {params.seeds} --run {params.run:q}"
+        " --draw {params.draw} --first {params.first} --seeds {params.seeds} --run {params.run:q}"
         " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, required=True, help="number of seeds of phase 1")
     parser.add_argument("--seeds", type=int, nargs="*", default=[], help="else those of labels")
     parser.add_argument("--audit", type=float, required=True, help="share of settled prompts")
+    parser.add_argument("--draw", type=int, required=True, help="seed of the draw of the audit")
     parser.add_argument("--run", type=Path, required=True, help="folder of jobs like these")
     parser.add_argument("--output", type=Path, required=True, help="folder of the experiments")
     args = parser.parse_args()
@@ -43,7 +44,7 @@ def main() -> None:
         grid,
         first,
         args.audit,
-        args.statistics["bootstrap_seed"],
+        args.draw,
         DesignHours(args.run, cells, len(grid.temperatures)),
         replayed=not args.seeds,
     )
