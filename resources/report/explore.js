@@ -87,7 +87,7 @@ function startExplore() {
         element("h3", {}, words),
         element("div", { class: "chart" }),
         element("p", { class: "nothing note", hidden: true }, "Nothing to draw: the run has no such estimate."),
-        element("details", {}, element("summary", {}, "The numbers"), element("div", { class: "table" })),
+        element("details", {}, element("summary", {}, "The numbers", element("span", { class: "unseen" }, ` ${words}`)), element("div", { class: "table" })),
       ),
     );
   const judge = document.getElementById("explore-judge");

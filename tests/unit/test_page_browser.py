@@ -151,6 +151,7 @@ def test_an_opened_prompt_shows_every_label_and_where_judges_differ(
 def test_a_table_is_sorted_and_downloaded(chrome: Browser, file: Path, tmp_path: Path) -> None:
     with opened(chrome, file, "explore", accept_downloads=True) as page:
         panel = page.locator("#explore-models")
+        expect(panel.locator("summary")).to_have_text("The numbers by model")
         panel.locator("summary").click()
         values = RUN.tables["models"].filter(pl.col("model") != "all", judge="j0")["mean_ssi"]
         head = panel.get_by_role("button", name="mean ssi", exact=True)

@@ -150,6 +150,24 @@ def test_a_person_labels_some_of_the_replies() -> None:
     assert "14 verdicts, 2 without a valid label" in said
 
 
+def test_a_judge_with_weights_says_how_it_decodes() -> None:
+    judge = {"kind": "vllm", "weights": "owner/judge", "rubric": "a/r.txt", "answer": "constrained"}
+    judge |= {"gpus": 1, "max_model_len": 4096}
+    manifest = {"judge": judge, "labels_it_can_give": ["REFUSE", "COMPLY"], "count": 7}
+    said = paper_methods.of_judge("j", [manifest])
+    assert "rubric r.txt" in said
+    assert "answers constrained to a label; decoded greedily; labels REFUSE, COMPLY" in said
+
+
+def test_the_limit_of_instability_is_no_other_one() -> None:
+    said, _ = paper_methods.of_statistics(
+        SETTINGS | {"unstable_below": 0.8, "thresholds": [0.8, 0.9]}
+    )
+    assert "below 0.8 (other limits: 0.9). Verdicts" in said
+    said, _ = paper_methods.of_statistics(SETTINGS | {"unstable_below": 0.8, "thresholds": [0.8]})
+    assert "below 0.8. Verdicts" in said
+
+
 def test_shared_seeds_are_told() -> None:
     shared = cell()
     shared["model"] = shared["model"] | {"seed_scope": "cell"}

@@ -118,6 +118,8 @@ def of_judge(name: str, manifests: list[Manifest]) -> str:
     if "answer" in judge:
         constrained = judge["answer"] == "constrained"
         facts.append("answers constrained to a label" if constrained else "answers in free text")
+    if kind == "vllm":
+        facts.append("decoded greedily")
     facts.append(f"labels {', '.join(manifests[0]['labels_it_can_give'])}")
     count = sum(manifest["count"] for manifest in manifests)
     invalid = sum(summed(manifests, "invalid").values())
@@ -148,11 +150,13 @@ def of_labels(manifest: Manifest) -> list[str]:
 
 def of_statistics(settings: dict[str, Any]) -> list[str]:
     """Return what is to be said of the statistics, of `statistics` in the configuration."""
-    others = ", ".join(f"{limit:g}" for limit in settings["thresholds"])
+    below = settings["unstable_below"]
+    others = ", ".join(f"{limit:g}" for limit in settings["thresholds"] if limit != below)
+    others = f" (other limits: {others})" if others else ""
     return [
         "The Safety Stability Index (SSI) of a prompt is the largest share of one label among its "
         "valid labels {cite:instability}; a prompt flips if it has more than one, and is unstable "
-        f"if its SSI is below {settings['unstable_below']:g} (other limits: {others}). Verdicts "
+        f"if its SSI is below {below:g}{others}. Verdicts "
         "without a valid label enter no measure; with more than "
         f"{settings['max_invalid_share']:.1%} of them there are no tables.",
         "Prompts are the units. Intervals are 95% percentile intervals of a bootstrap over prompts "
