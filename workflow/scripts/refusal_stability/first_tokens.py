@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from refusal_stability import engine, engine_facts, versions
+from refusal_stability.determinism import mode_of
 from refusal_stability.generation import requests_of
 from refusal_stability.prompts import prompts_sha256
 
@@ -84,7 +85,9 @@ def first_tokens(
         "version": versions.FIRST_TOKENS,
         "model": model,
         "tokens": tokens,
-        **engine_facts.engine_manifest(engine_facts.dtype_of(llm), tokenizer, folder),
+        **engine_facts.engine_manifest(
+            engine_facts.dtype_of(llm), tokenizer, folder, mode_of(model)
+        ),
         "prompts_sha256": prompts_sha256(prompts),
         "count": len(prompt_ids),
         "asked": asked,
