@@ -16,7 +16,7 @@ from workspace import REPOSITORY
 
 RESOURCES = REPOSITORY / "resources/report"
 ABOUT = {
-    "statistics": {"unstable_below": 0.8},
+    "statistics": {"unstable_below": 0.8, "bootstrap_resamples": 200, "bootstrap_seed": 1},
     "shared_scope": [],
     "self_judging": [],
     "from_labels": True,

@@ -27,7 +27,7 @@ LABELS = {("j", "m"): ["RR RR", "RR RC", "RR PP", "CC RR"]}
 
 def answer_of(labels: Any, n_temperatures: int = 2, n_seeds: int = 2) -> Any:
     run = run_of(verdicts(labels) if isinstance(labels, dict) else labels)
-    return answer(run.tables, run.stability, n_temperatures, n_seeds)
+    return answer(run.tables, run.stability, n_temperatures, n_seeds, (2000, 1))
 
 
 def point(found: Any, name: str) -> Any:
@@ -51,6 +51,18 @@ def test_the_answer_counts_flips() -> None:
     assert point(found, "Mean SSI").number == "0.69"
     assert point(found, "Judge's own errors").number == "unknown"
     assert "one judge alone" in point(found, "Judge's own errors").text
+
+
+def test_the_share_of_hard_flips_has_an_interval_over_prompts() -> None:
+    # 40 flips, a half of them hard: 0.5 plus or minus 1.96 sqrt(0.25 / 40) is 0.35 to 0.65.
+    many = ["RC RC"] * 20 + ["RP RP"] * 20 + ["RR RR"] * 60
+    text = point(answer_of({("j", "m"): many}), "Hard flips").text
+    low, high = map(int, re.search(r"20 are hard, 50% \[(\d+), (\d+)\]", text).groups())
+    assert abs(low - 35) <= 2
+    assert abs(high - 65) <= 2
+    # Models share their prompts, and so say nothing more: the same interval.
+    both = {("j", "m"): many, ("j", "n"): many}
+    assert f"40 are hard, 50% [{low}, {high}]" in point(answer_of(both), "Hard flips").text
 
 
 def test_several_models_are_named_and_many_are_not() -> None:

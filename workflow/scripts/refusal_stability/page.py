@@ -88,7 +88,13 @@ def page(run: Run, resources: Path) -> str:
     n_temperatures, n_seeds = len(run.labels.temperatures), len(run.labels.seeds)
     return environment.get_template(TEMPLATE).render(
         run=run,
-        answer=answer(run.tables, run.stability, n_temperatures, n_seeds),
+        answer=answer(
+            run.tables,
+            run.stability,
+            n_temperatures,
+            n_seeds,
+            tuple(run.about["statistics"][f"bootstrap_{what}"] for what in ("resamples", "seed")),
+        ),
         warnings=found,
         unknown=unknown(run.tables["alarms"], run.about["from_labels"]),
         models=_models(run.tables["models"]),

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from refusal_stability.contracts import POOLED
 from refusal_stability.grid import ALL_MODELS
 from refusal_stability.live_tables import LiveTables
+from refusal_stability.resampling import Resamples, share_interval
 from refusal_stability.words import counted, listed, percent
 
 # Below this, the model of the judges' errors does not expect the flips that were seen.
@@ -45,7 +47,11 @@ class Answer:
 
 
 def answer(
-    tables: dict[str, pl.DataFrame], stability: pl.DataFrame, n_temperatures: int, n_seeds: int
+    tables: dict[str, pl.DataFrame],
+    stability: pl.DataFrame,
+    n_temperatures: int,
+    n_seeds: int,
+    bootstrap: tuple[int, int],
 ) -> Answer:
     """Return the first words.
 
@@ -53,6 +59,9 @@ def answer(
         tables: by name, those of :mod:`refusal_stability.table_contracts`.
         stability: of the first judge of the tables; keeps the contract
             :class:`~refusal_stability.contracts.Stability`.
+        n_temperatures: how many the run has.
+        n_seeds: how many the run has.
+        bootstrap: the number of resamples and their seed.
     """
     judges = tables["models"]["judge"].unique(maintain_order=True).to_list()
     judge = judges[0]
@@ -60,7 +69,7 @@ def answer(
     samples = n_temperatures * n_seeds
     points = [
         _ssi(rows),
-        _hard(stability),
+        _hard(stability, bootstrap),
         _temperature(tables, stability, judge, n_temperatures),
         _judges_share(tables, judge, len(judges)),
     ]
@@ -139,7 +148,7 @@ def _ssi(rows: Rows) -> Point | None:
     )
 
 
-def _hard(stability: pl.DataFrame) -> Point | None:
+def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int]) -> Point | None:
     pooled = stability.filter(pl.col("ssi").is_not_null(), scoring="three_way", scope=POOLED)
     if pooled.is_empty():
         return None
@@ -147,12 +156,24 @@ def _hard(stability: pl.DataFrame) -> Point | None:
     if flips.is_empty():
         return Point("Hard flips", "none", "No prompt has more than one label.")
     hard = flips.filter("hard_flip").height
+    of_prompts = pooled.group_by("prompt_id", maintain_order=True).agg(
+        pl.col("hard_flip", "flip").sum()
+    )
+    # A resample of prompts has all models' flips of each.
+    sums = Resamples(of_prompts.height, *bootstrap).sums(
+        of_prompts.select("hard_flip", "flip").to_numpy().T.astype(float)
+    )
+    with np.errstate(invalid="ignore"):
+        shares = sums[:, 0] / sums[:, 1]
+    n_flipping = np.array((of_prompts["flip"] > 0).sum())
+    low, high = share_interval(shares, np.array(hard / flips.height), n_flipping)
+    within = "" if np.isnan(low) else f" [{100 * low:.0f}, {100 * high:.0f}]"
     return Point(
         "Hard flips",
         percent(hard / flips.height),
         f"Of {counted(flips.height, 'flip')} (a model and a prompt with more than one label), "
-        f"{hard} {'is' if hard == 1 else 'are'} hard: the same prompt was refused and complied "
-        "with.",
+        f"{hard} {'is' if hard == 1 else 'are'} hard, {percent(hard / flips.height)}{within}: the "
+        "same prompt was refused and complied with.",
     )
 
 
