@@ -23,6 +23,25 @@ MODEL = {
 }
 
 
+class Gpu:
+    """A GPU of NVIDIA's, as far as vLLM's platform tells of it."""
+
+    def __init__(self, capability: tuple[int, int]) -> None:
+        self.capability = capability
+
+    def is_cuda(self) -> bool:
+        return True
+
+    def has_device_capability(self, wanted: tuple[int, int]) -> bool:
+        return self.capability >= wanted
+
+    def get_device_capability(self) -> "Gpu":
+        return self
+
+    def as_version_str(self) -> str:
+        return ".".join(map(str, self.capability))
+
+
 def settings(mode: str) -> dict:
     return engine_settings(MODEL | {"determinism": mode}, Path("unused"))
 
@@ -103,3 +122,35 @@ def test_a_setting_of_one_process_is_refused_for_several_gpus() -> None:
     (problem,) = model_settings.problems("models[0]", entry, [0])
     assert problem.startswith("models[0].determinism: deterministic_kernels is a setting of one")
     assert not list(model_settings.problems("models[0]", entry | {"gpus": 1}, [0]))
+
+
+@pytest.mark.parametrize(
+    ("capability", "triton", "lacking"),
+    [
+        ((9, 0), True, None),
+        ((8, 0), True, None),
+        ((7, 5), True, "take a compute capability of 8.0, and this GPU has 7.5"),
+        ((9, 0), False, "take Triton, which is not installed"),
+    ],
+)
+def test_which_gpus_are_batch_invariant(
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    triton: bool,
+    lacking: str | None,
+) -> None:
+    spec = {"triton": object()} if triton else {}
+    monkeypatch.setattr(determinism.importlib.util, "find_spec", spec.get)
+    found = determinism.unavailable({"determinism": "batch_invariant"}, Gpu(capability))
+    assert lacking in found if lacking else found is None
+    assert determinism.unavailable({"determinism": "one_at_a_time"}, Gpu(capability)) is None
+
+
+def test_a_variable_that_makes_all_arms_alike_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
+    determinism.check_variables(MODEL | {"determinism": "batch_invariant"})
+    for mode in ("default", "one_at_a_time"):
+        with pytest.raises(
+            InputError, match=r"^m: VLLM_BATCH_INVARIANT=1 is set .* Hint: unset it"
+        ):
+            determinism.check_variables(MODEL | {"determinism": mode})

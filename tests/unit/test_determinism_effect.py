@@ -11,8 +11,10 @@ from refusal_stability.determinism_effect import Arm, caption, determinism_table
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 MODES = ("default", "deterministic_kernels", "one_at_a_time", "batch_invariant")
-GOOD = {"available": True, "reason": None, "requests": 8, "differ": 0}
-ABSENT = {"available": False, "reason": "no such GPU", "requests": 0, "differ": 0}
+SAME = {"differ": 0, "differ_repeated": 0, "differ_cached": 0, "differ_company": 0}
+GOOD = {"available": True, "reason": None, "requests": 8} | SAME
+ABSENT = {"available": False, "reason": "no such GPU", "requests": 0}
+ABSENT |= dict.fromkeys(SAME) | {"differ": 0}
 N = 100
 
 
@@ -61,7 +63,7 @@ def odd_ones(count: int, rng: np.random.Generator, n_passes: int = 5) -> np.ndar
 def test_what_is_planted_is_found() -> None:
     odd = odd_ones(30, np.random.default_rng(0))
     rows, prompts, text = tables(
-        default=arm(odd, test=GOOD | {"differ": 3}, relabelled=10),
+        default=arm(odd, test=GOOD | {"differ": 3, "differ_company": 3}, relabelled=10),
         one_at_a_time=arm(np.full(N, -1)),
         batch_invariant=nothing(),
     )
@@ -83,9 +85,17 @@ def test_what_is_planted_is_found() -> None:
     assert prompts.height == 30
     assert prompts["first_token"].unique().to_list() == [12]
     assert "byte-identical under one_at_a_time for all of them and default for 0.700" in text
-    assert "not deterministic here by their self-tests: default (3 of 8 requests)" in text
+    assert (
+        "not deterministic here: default (3 of 8 requests of its self-test: 3 in other company)"
+    ) in text
     assert "one_at_a_time loses 10 of them (p = 0.002)" in text
     assert "batch_invariant is not available here: no such GPU." in text
+
+
+def test_a_lucky_self_test_is_not_the_last_word() -> None:
+    rows, _, text = tables(default=arm(odd_ones(5, np.random.default_rng(0))))
+    assert rows["default"]["verdict"] == "not deterministic here"
+    assert "not deterministic here: default (0 of 8 requests of its self-test)" in text
 
 
 def test_a_first_pass_that_is_special_is_found() -> None:
@@ -96,6 +106,16 @@ def test_a_first_pass_that_is_special_is_found() -> None:
     assert (rows["default"]["first_alone"], rows["default"]["another_alone"]) == (12, 18)
     assert rows["default"]["first_pass_p"] == pytest.approx(0.0357, abs=5e-4)
     assert "The first pass after the start of the engine differs from the rest" in text
+
+
+def test_the_first_pass_of_any_arm_is_told() -> None:
+    # All of 20, however noisy the default is.
+    first = np.where(np.arange(N) < 20, 0, -1)
+    noisy = odd_ones(30, np.random.default_rng(3))
+    rows, _, text = tables(default=arm(noisy), one_at_a_time=arm(first))
+    assert rows["one_at_a_time"]["first_pass_p"] < 0.01
+    assert rows["default"]["first_pass_p"] > 0.05
+    assert "differs from the rest (one_at_a_time: it alone differs for 20 prompts" in text
 
 
 def test_passes_that_are_alike_are_rarely_told_apart() -> None:

@@ -29,6 +29,8 @@ def test_on_a_cpu_what_there_is_is_deterministic_and_the_rest_is_said_to_be_miss
         assert row["verdict"] == "deterministic here"
         assert (row["requests"], row["differ"], row["n_passes"], row["n"]) == (6, 0, 3, 6)
         assert (row["identical"], row["flips"]) == (1, 0)
+        # The prompts are shorter than a block of the cache.
+        assert [row[f"differ_{kind}"] for kind in ("repeated", "cached", "company")] == [0, None, 0]
     assert absent["verdict"] == "not available here"
     assert absent["identical"] is None
     assert "byte-identical under default, deterministic_kernels and one_at_a_time" in result.stdout

@@ -1,5 +1,6 @@
 """What a model's key `determinism` has the engine do so that equal requests get equal replies."""
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ DEFAULT = "default"
 DETERMINISTIC_KERNELS = "deterministic_kernels"
 ONE_AT_A_TIME = "one_at_a_time"
 BATCH_INVARIANT = "batch_invariant"
+# What vLLM's batch-invariant kernels were written for: Ampere and later.
+_CAPABILITY = (8, 0)
 MODES = (DEFAULT, DETERMINISTIC_KERNELS, ONE_AT_A_TIME, BATCH_INVARIANT)
 
 
@@ -35,11 +38,38 @@ def prepare(entry: dict[str, Any]) -> None:
 
 def unavailable(entry: dict[str, Any], platform: "Platform") -> str | None:
     """Return why this machine cannot do what an entry asks for; None if it can."""
-    if _asked(entry) == BATCH_INVARIANT and not platform.is_cuda():
-        return "vLLM's batch-invariant kernels are for NVIDIA GPUs, and this is none"
+    if _asked(entry) == BATCH_INVARIANT:
+        return _lacks_batch_invariance(platform)
     if _asked(entry) == DETERMINISTIC_KERNELS and entry["gpus"] * entry["nodes"] > 1:
         return "it is a setting of one process, and several GPUs have one each"
     return None
+
+
+def _lacks_batch_invariance(platform: "Platform") -> str | None:
+    if not platform.is_cuda():
+        return "vLLM's batch-invariant kernels are for NVIDIA GPUs, and this is none"
+    if not platform.has_device_capability(_CAPABILITY):
+        wanted, found = ".".join(map(str, _CAPABILITY)), platform.get_device_capability()
+        return (
+            f"vLLM's batch-invariant kernels take a compute capability of {wanted}, and this GPU "
+            f"has {found.as_version_str()}"
+        )
+    if importlib.util.find_spec("triton") is None:
+        return "vLLM's batch-invariant kernels take Triton, which is not installed"
+    return None
+
+
+def check_variables(entry: dict[str, Any]) -> None:
+    """Look whether the environment leaves an entry the mode that it asks for.
+
+    Raises:
+        InputError: somebody has set vLLM's variable for all that runs here.
+    """
+    if mode_of(entry) != _asked(entry):
+        raise InputError(
+            f"{entry['name']}: VLLM_BATCH_INVARIANT=1 is set here, which would make every way of "
+            f"running the engine {BATCH_INVARIANT}. Hint: unset it, that arm sets it by itself"
+        )
 
 
 def apply(entry: dict[str, Any], platform: "Platform") -> dict[str, Any]:

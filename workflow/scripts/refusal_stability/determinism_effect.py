@@ -12,10 +12,17 @@ from refusal_stability.experiments import listed
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.live_tables import LiveTables
 from refusal_stability.resampling import Resamples, share_interval
-from refusal_stability.tests_of_difference import mcnemar
+from refusal_stability.tests_of_difference import holm, mcnemar
 
 DETERMINISTIC, NOT_DETERMINISTIC = "deterministic here", "not deterministic here"
 UNAVAILABLE = "not available here"
+# What a self-test counts, and its words.
+DIFFER = {
+    "differ": "",
+    "differ_repeated": "when merely repeated",
+    "differ_cached": "with their prompts in the engine's cache",
+    "differ_company": "in other company",
+}
 SIGNIFICANT = 0.05
 # With two passes, nobody can tell which of them is the odd one.
 MIN_PASSES = 3
@@ -77,12 +84,18 @@ def caption(table: pl.DataFrame) -> str:
         parts.insert(0, f"{listed(whole)} for all of them")
     text += f"Replies are byte-identical under {listed(parts)}"
     if wavering := [row for row in there if row["verdict"] == NOT_DETERMINISTIC]:
-        told = (f"{row['arm']} ({row['differ']} of {row['requests']} requests)" for row in wavering)
-        text += f"; {NOT_DETERMINISTIC} by their self-tests: {', '.join(told)}"
+        text += f"; {NOT_DETERMINISTIC}: {', '.join(map(_wavering, wavering))}"
     text += ". " + _flips(there)
     if missing:
         text += f" {'; '.join(missing)}."
-    return text + _first_pass(first)
+    return text + _first_pass(there)
+
+
+def _wavering(row: Mapping[str, Any]) -> str:
+    """Name an arm and what its self-test says."""
+    causes = [f"{row[name]} {words}" for name, words in DIFFER.items() if words and row[name]]
+    found = f"{row['differ']} of {row['requests']} requests of its self-test"
+    return f"{row['arm']} ({found}{': ' if causes else ''}{', '.join(causes)})"
 
 
 def _flips(there: Sequence[Mapping[str, Any]]) -> str:
@@ -102,17 +115,20 @@ def _flips(there: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _first_pass(row: Mapping[str, Any]) -> str:
-    if row["first_pass_p"] is None:
+def _first_pass(there: Sequence[Mapping[str, Any]]) -> str:
+    """Say of which arms the first pass is the odd one, after Holm's correction for their number."""
+    known = [row for row in there if row["first_pass_p"] is not None]
+    if not known:
         return ""
-    alone, others = row["first_alone"], row["another_alone"]
-    found = (
-        "differs from the rest" if row["first_pass_p"] < SIGNIFICANT else "is not shown to differ"
+    corrected = holm(np.array([row["first_pass_p"] for row in known]))
+    odd = [row for row, p in zip(known, corrected, strict=True) if p < SIGNIFICANT]
+    found = "differs from the rest" if odd else "is not shown to differ"
+    counts = "; ".join(
+        f"{row['arm']}: it alone differs for {row['first_alone']} prompts, another pass alone for "
+        f"{row['another_alone']}"
+        for row in odd or known[:1]
     )
-    return (
-        f" The first pass after the start of the engine {found} ({row['arm']}: it alone differs "
-        f"for {alone} prompts, another pass alone for {others})."
-    )
+    return f" The first pass after the start of the engine {found} ({counts})."
 
 
 def _prompts(arm: Arm) -> pl.DataFrame:
@@ -140,18 +156,20 @@ def _row(
     mode: str, arm: Arm, by_prompt: Mapping[str, pl.DataFrame], bootstrap: tuple[int, int]
 ) -> dict[str, Any]:
     prompts, test = by_prompt[mode], arm.test
-    verdict = DETERMINISTIC if test["differ"] == 0 else NOT_DETERMINISTIC
+    differing = int((prompts["replies"] > 1).sum())
+    # A few requests may all be lucky.
+    verdict = NOT_DETERMINISTIC if test["differ"] or differing else DETERMINISTIC
     row = {
         "arm": mode,
         "available": test["available"],
         "verdict": verdict if test["available"] else UNAVAILABLE,
         "reason": test["reason"],
-        "requests": test["requests"],
-        "differ": test["differ"],
+        # Tests of an older version tell nothing of the kinds.
+        **{name: test.get(name) for name in ("requests", *DIFFER)},
         "n_passes": arm.passes["seed"].n_unique(),
         "n": prompts.height,
         "n_invalid": int(prompts["n_invalid"].sum() or 0),
-        "n_differing": int((prompts["replies"] > 1).sum()),
+        "n_differing": differing,
         "first_token": prompts["first_token"].median(),
         "first_character": prompts["first_character"].median(),
     }

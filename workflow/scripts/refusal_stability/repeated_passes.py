@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from refusal_stability import determinism, engine, engine_facts, generation
-from refusal_stability.errors import InputError
 from refusal_stability.files import sha256_text
 
 if TYPE_CHECKING:
@@ -15,8 +14,9 @@ if TYPE_CHECKING:
 
 # An error under these is of the machine or the settings, and not of the way to run the engine.
 _EVERYWHERE = (determinism.DEFAULT, determinism.ONE_AT_A_TIME)
-# Requests of the self-test, each asked alone, among all of them and in the reverse order.
+# Requests of the self-test, and what may make a difference to them.
 SELF_TEST_REQUESTS = 8
+KINDS = ("repeated", "cached", "company")
 _PASS = {
     "prompt_id": pl.String,
     "seed": pl.Int64,
@@ -42,6 +42,7 @@ class _Arm:
 
     def __init__(self, model: dict[str, Any], prompts: pl.DataFrame) -> None:
         engine.prepare_imports(model)
+        determinism.check_variables(model)
         self.model = model
         self.folder = engine.local_weights(model)
         self.tokenizer = engine.load_tokenizer(model, self.folder)
@@ -82,7 +83,7 @@ def lend_node(model: dict[str, Any]) -> None:
 
 
 def self_test(model: dict[str, Any], prompts: pl.DataFrame) -> dict[str, Any]:
-    """Ask a few prompts alone, together, and in the reverse order among all the others.
+    """Ask a few prompts together, and again under all that may make a difference.
 
     Args:
         model: an entry of the configuration's `models`, defaults filled in.
@@ -90,39 +91,59 @@ def self_test(model: dict[str, Any], prompts: pl.DataFrame) -> dict[str, Any]:
 
     Returns:
         Whether this way of running the engine is ``available`` here, and if not the ``reason``;
-        how many ``requests`` were tried, and how many had more than one reply (``differ``).
+        how many ``requests`` were tried, and how many had another reply when they were merely
+        repeated (``differ_repeated``), with their prompts still in the engine's cache
+        (``differ_cached``), or alone and in the reverse order among all the others
+        (``differ_company``); ``differ`` counts those of any kind. What was not tried is None: short
+        prompts may not fill a block of the cache.
+
+    Raises:
+        InputError: the weights cannot be used.
     """
     arm = _Arm(model, prompts)
-    reason = arm.unavailable()
+    reason, tried = arm.unavailable(), {}
+    few = range(min(SELF_TEST_REQUESTS, len(arm.requests)))
     if reason is None:
-        few = list(range(min(SELF_TEST_REQUESTS, len(arm.requests))))
-        every = list(range(len(arm.requests)))
         try:
             llm = arm.start()
-            alone = [arm.answers(llm, [number])[0] for number in few]
-            # Else, what was computed alone would be taken again.
-            llm.reset_prefix_cache()
-            together = arm.answers(llm, few)
-            # Another place, and other company; the last come first.
-            among = dict(zip(every[::-1], arm.answers(llm, every[::-1]), strict=True))
-        except InputError:
-            raise
+            tried = _tried(arm, llm, few)
         except (RuntimeError, NotImplementedError) as error:
             if determinism.mode_of(model) in _EVERYWHERE:
                 raise
             # An operation that has no deterministic form here.
             reason = " ".join(str(error).split())[:300]
-    if reason is not None:
-        return {"available": False, "reason": reason, "requests": 0, "differ": 0}
-    asked = zip(alone, together, (among[number] for number in few), strict=True)
-    replies = [{tuple(output.outputs[0].token_ids) for output in outputs} for outputs in asked]
-    engine.end_engine(llm)
-    return {
-        "available": True,
-        "reason": None,
-        "requests": len(few),
-        "differ": sum(len(different) > 1 for different in replies),
+    found = {"available": reason is None, "reason": reason, "requests": len(few) if tried else 0}
+    if tried:
+        engine.end_engine(llm)
+    return found | {
+        "differ": sum(map(any, zip(*tried.values(), strict=True))),
+        **{f"differ_{kind}": sum(tried[kind]) if kind in tried else None for kind in KINDS},
     }
+
+
+def _tried(arm: _Arm, llm: "LLM", few: range) -> dict[str, list[bool]]:
+    """Return which of a few requests have another reply, by kind."""
+
+    def outputs(numbers: Sequence[int], keep_cache: bool = False) -> list[Any]:
+        if not keep_cache:
+            llm.reset_prefix_cache()
+        return arm.answers(llm, numbers)
+
+    first = outputs(few)
+
+    def other(again: list[Any]) -> list[bool]:
+        pairs = zip(first, again, strict=True)
+        return [one.outputs[0].token_ids != two.outputs[0].token_ids for one, two in pairs]
+
+    cached = outputs(few, keep_cache=True)
+    tried = {"repeated": other(outputs(few))}
+    if any(output.num_cached_tokens for output in cached):
+        tried["cached"] = other(cached)
+    alone = other([outputs([number])[0] for number in few])
+    # Another place, and other company: these come last.
+    among = other(outputs(range(len(arm.requests))[::-1])[::-1][: len(few)])
+    tried["company"] = [a or b for a, b in zip(alone, among, strict=True)]
+    return tried
 
 
 def passes(

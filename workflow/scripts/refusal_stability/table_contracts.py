@@ -316,7 +316,11 @@ EXPERIMENT_TABLES = {
         available=dy.Bool(),
         reason=dy.String(nullable=True),
         verdict=dy.Enum(["deterministic here", "not deterministic here", "not available here"]),
-        **_counts("requests", "differ", "n_passes", "n", "n_invalid", "n_differing"),
+        **_counts("requests", "differ"),
+        **dict.fromkeys(
+            ("differ_repeated", "differ_cached", "differ_company"), dy.Int64(nullable=True, min=0)
+        ),
+        **_counts("n_passes", "n", "n_invalid", "n_differing"),
         **_estimates(_share, "identical"),
         **dict.fromkeys(("first_token", "first_character"), _positive()),
         flips=dy.Int64(nullable=True, min=0),
