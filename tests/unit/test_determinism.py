@@ -87,6 +87,8 @@ def test_deterministic_kernels_of_several_gpus_are_not_available() -> None:
 
     entry = MODEL | {"determinism": "deterministic_kernels"}
     assert determinism.unavailable(entry | {"gpus": 1}, current_platform) is None
+    # Jobs are not told of one node.
+    assert determinism.unavailable(model_settings.told(entry), current_platform) is None
     for several in ({"gpus": 2}, {"gpus": 1, "nodes": 2}):
         reason = determinism.unavailable(entry | several, current_platform)
         assert reason is not None

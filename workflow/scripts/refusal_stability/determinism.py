@@ -40,7 +40,7 @@ def unavailable(entry: dict[str, Any], platform: "Platform") -> str | None:
     """Return why this machine cannot do what an entry asks for; None if it can."""
     if _asked(entry) == BATCH_INVARIANT:
         return _lacks_batch_invariance(platform)
-    if _asked(entry) == DETERMINISTIC_KERNELS and entry["gpus"] * entry["nodes"] > 1:
+    if _asked(entry) == DETERMINISTIC_KERNELS and entry["gpus"] * entry.get("nodes", 1) > 1:
         return "it is a setting of one process, and several GPUs have one each"
     return None
 
