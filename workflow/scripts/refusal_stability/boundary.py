@@ -125,7 +125,9 @@ def _begun(of_model: Asked) -> tuple[dict[str, Beginnings], pl.DataFrame]:
         for (prompt_id,), rows in of_model.first.group_by("prompt_id", maintain_order=True)
     }
     # What was written first is the reasoning, if there is any.
-    texts = of_model.replies.select(*_KEYS, text=pl.coalesce("reasoning", "response"))
+    # A prompt that could not be asked has no replies either, but rows that say so.
+    replies = of_model.replies.filter(pl.col("prompt_id").is_in(list(trees)))
+    texts = replies.select(*_KEYS, text=pl.coalesce("reasoning", "response"))
     paths = [trees[prompt_id].of_reply(text) for prompt_id, _, _, text in texts.iter_rows()]
     return trees, texts.select(*_KEYS, path=pl.Series(paths, dtype=pl.Object))
 
@@ -151,7 +153,7 @@ def _forecast(
         if label < len(VALID_LABELS):
             counts[*at, label] += 1
             rows.append((*at, label))
-            paths.append(path_of[prompt_id, temperature, seed])
+            paths.append(path_of.get((prompt_id, temperature, seed), ()))
         else:
             invalid[at] += 1
     prompt, place, label = np.array(rows, dtype=int).reshape(-1, 3).T

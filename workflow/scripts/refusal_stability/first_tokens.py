@@ -8,7 +8,7 @@ import polars as pl
 
 from refusal_stability import engine, engine_facts, versions
 from refusal_stability.determinism import mode_of
-from refusal_stability.generation import requests_of
+from refusal_stability.generation import askable
 from refusal_stability.prompts import prompts_sha256
 
 if TYPE_CHECKING:
@@ -41,13 +41,14 @@ def first_tokens(
         manifest.
 
     Raises:
-        InputError: weights or chat template are missing, or a prompt is too long.
+        InputError: weights or chat template are missing, or no prompt can be asked. One that cannot
+            while others can is left out.
     """
     engine.prepare_imports(model)
     folder = engine.local_weights(model)
     tokenizer = engine.load_tokenizer(model, folder)
-    prompt_ids = prompts["prompt_id"].to_list()
-    requests = requests_of(model | {"max_tokens": tokens}, tokenizer, prompts)
+    asked_for, requests = askable(model | {"max_tokens": tokens}, tokenizer, prompts)
+    prompt_ids = asked_for["prompt_id"].to_list()
     from vllm import SamplingParams
 
     sampling = SamplingParams(

@@ -141,20 +141,19 @@ def generate_cells(
     engine.end_engine(llm)
 
 
-def requests_of(
+def askable(
     model: dict[str, Any], tokenizer: "PreTrainedTokenizerBase", prompts: pl.DataFrame
-) -> list[list[int]]:
-    """Return the token ids with which each prompt is asked.
+) -> tuple[pl.DataFrame, list[list[int]]]:
+    """Return the prompts that can be asked, and the token ids with which each of them is.
+
+    The others, too long or refused by the chat template, are named on standard error.
 
     Raises:
-        InputError: a prompt is too long, or the chat template refuses the messages.
+        InputError: nothing can be asked.
     """
-    requests = [
-        engine.chat_token_ids(tokenizer, chat_messages(model, prompt), model["thinking"])
-        for prompt in prompts["prompt"]
-    ]
-    _refuse_long_prompts(model, prompts["prompt_id"], requests)
-    return requests
+    requests, unasked = _requests(model, tokenizer, prompts)
+    rows = [row for row in range(len(requests)) if row not in unasked]
+    return prompts[rows], [requests[row] for row in rows]
 
 
 def _sampling(model: dict[str, Any], cell: Cell, prompt_id: str) -> "SamplingParams":
@@ -247,14 +246,6 @@ def chat_messages(model: dict[str, Any], prompt: str) -> list[dict[str, str]]:
     if "system_prompt" in model:
         messages.insert(0, {"role": "system", "content": model["system_prompt"]})
     return messages
-
-
-def _refuse_long_prompts(
-    model: dict[str, Any], prompt_ids: pl.Series, requests: list[list[int]]
-) -> None:
-    """Raise InputError if a request, token ids, leaves less than max_tokens for its reply."""
-    if too_long := _too_long(model, requests):
-        raise InputError(_long_prompts(model, prompt_ids, requests, too_long))
 
 
 def _requests(

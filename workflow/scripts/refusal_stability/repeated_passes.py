@@ -46,8 +46,8 @@ class _Arm:
         self.model = model
         self.folder = engine.local_weights(model)
         self.tokenizer = engine.load_tokenizer(model, self.folder)
-        self.prompt_ids = prompts["prompt_id"].to_list()
-        self.requests = generation.requests_of(model, self.tokenizer, prompts)
+        asked, self.requests = generation.askable(model, self.tokenizer, prompts)
+        self.prompt_ids = asked["prompt_id"].to_list()
 
     def unavailable(self) -> str | None:
         from vllm.platforms import current_platform
