@@ -1,5 +1,7 @@
 """The experiment `boundary`: what first tokens tell is found, and what they do not tell is not."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -188,3 +190,19 @@ def test_prompts_are_ranked_and_log_odds_are_those_of_the_labels() -> None:
     highest = prompts.filter(pl.col("predicted_flip") >= 0.8)
     assert bins["n"].to_list()[-1] == highest.height
     assert bins["flip_rate"].to_list()[-1] == pytest.approx(highest["flip"].mean())
+
+
+def test_a_prompt_that_could_not_be_asked_costs_itself_and_no_more() -> None:
+    asked, judged, ids = run(np.random.default_rng(5), told=True)
+    one = pl.col("prompt_id") == ids[7]
+    without = dataclasses.replace(asked["m"], first=asked["m"].first.filter(~one))
+    table = judged["j", "m"]
+    no_label = pl.when(one).then(pl.lit("ERROR")).otherwise(pl.col("label").cast(pl.String))
+    invalid = Verdicts.validate(table.with_columns(label=no_label), cast=True)
+    tables = results({"m": without}, {("j", "m"): invalid}, ids)
+    prompts = tables["boundary_prompts"].filter(scope="pooled")
+    assert prompts.height == len(ids)
+    row = prompts.row(by_predicate=one, named=True)
+    assert row["predicted_flip"] is None
+    assert row["n_invalid"] == len(TEMPERATURES) * len(SEEDS)
+    assert prompts["predicted_flip"].null_count() == 1
