@@ -69,6 +69,7 @@ def test_deterministic_kernels_are_asked_of_pytorch_and_of_cublas(
         assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG") == ":4096:8"
         engine_settings(entry, Path("unused"))
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
 

@@ -88,6 +88,9 @@ def apply(entry: dict[str, Any], platform: "Platform") -> dict[str, Any]:
 
         # An operation without a deterministic form raises an error instead of being left as it is.
         torch.use_deterministic_algorithms(True)
+        # It would also fill new memory with NaN, of which an engine leaves much unused: what is
+        # masked by a product with zero would be NaN too.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     return {"max_num_seqs": 1} if _asked(entry) == ONE_AT_A_TIME else {}
 
 
