@@ -121,7 +121,7 @@ def test_a_new_seed_plans_its_cells_and_the_judging_by_what_was_measured(
             assert (jobs, done) == ("1", "0")
             assert 0 < sizes([calls])[0] <= 72
     assert "4 job(s) of reduced on cpu; " in text
-    assert "Besides, at no such cost: cost, figures, stability, statistics." in text
+    assert "Besides, at no such cost: cost, figures, report_page, stability, statistics." in text
 
 
 def seconds(workspace: Workspace, job: str) -> float:
