@@ -35,7 +35,7 @@ plan: setup ## jobs, calls, tokens, GPU-hours and money of CONFIG=config/my.yaml
 	@$(BIN)/snakemake --configfile $(CONFIG) --cores 1 --quiet all -- plan
 
 experiments: ## list the experiments, targets that any configuration has
-	@sed -nE 's/^\| `(\w+)` \| ([^|]+) \|.*/\1\t\2/p' docs/experiments.md | expand -t 17
+	@sed -nE 's/^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$$/\1\t\2/p' docs/experiments.md | expand -t 17
 	@echo "As in: snakemake --configfile $(CONFIG) --cores 2 compare. See docs/experiments.md"
 
 replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=prompts.csv
