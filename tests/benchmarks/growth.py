@@ -110,7 +110,6 @@ def prompts(folder: Path, sizes: list[int]) -> Measured:
                     "prompts",
                     *("--settings", json.dumps(settings)),
                     *("--output", folder / "prompts.parquet"),
-                    *("--manifest", folder / "prompts.json"),
                 )
             ),
         )
@@ -127,7 +126,7 @@ def generate(folder: Path, sizes: list[int]) -> Measured:
                     "generate",
                     *("--model", json.dumps(model), "--temperature", "0.7", "--seed", "1"),
                     *("--prompts", prompts, "--cache", folder / "cache"),
-                    *("--output", folder / "cell.parquet", "--manifest", folder / "cell.json"),
+                    *("--output", folder / "cell.parquet"),
                 )
             ),
         )
@@ -145,7 +144,7 @@ def judge(folder: Path, sizes: list[int]) -> Measured:
                     *("--judge", json.dumps(settings), "--responses", responses),
                     *("--temperatures", "0.7", "--seeds", "1"),
                     *("--prompts", folder / "prompts.parquet", "--cache", folder / "cache"),
-                    *("--output", folder / "v.parquet", "--manifest", folder / "v.json"),
+                    *("--output", folder / "v.parquet"),
                 )
             ),
         )

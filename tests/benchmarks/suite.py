@@ -116,7 +116,7 @@ def one_cell(made: Path) -> Cost:
             "42",
         ),
         *("--prompts", made / "prompts.parquet", "--cache", made / "cache"),
-        *("--output", made / "again.parquet", "--manifest", made / "again.json"),
+        *("--output", made / "again.parquet"),
     )
 
 
@@ -222,7 +222,7 @@ def one_judge(made: Path) -> Cost:
         *("--prompts", made / "prompts.parquet", "--cache", made / "cache"),
         *("--responses", made / "responses/tiny-llama"),
         *("--temperatures", "1", "--seeds", "42"),
-        *("--output", made / "again.parquet", "--manifest", made / "again.json"),
+        *("--output", made / "again.parquet"),
     )
 
 

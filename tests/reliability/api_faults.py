@@ -157,7 +157,7 @@ def _start(folder: Path, url: str, cell: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(REPOSITORY / "workflow/scripts/generate.py")]
     command += ["--model", json.dumps(model), "--temperature", "1", "--seed", str(cell)]
     command += ["--prompts", "prompts.parquet", "--cache", "cache"]
-    command += ["--output", str(_output(folder, cell)), "--manifest", f"cell{cell}.json"]
+    command += ["--output", str(_output(folder, cell))]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 

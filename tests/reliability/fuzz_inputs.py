@@ -150,9 +150,7 @@ def _read(entry: dict[str, str]) -> None:
     import prompts
     from refusal_stability import command
 
-    output, manifest = _RESULTS
-    sys.argv = ["prompts.py", "--settings", json.dumps(entry), "--output", output]
-    sys.argv += ["--manifest", manifest]
+    sys.argv = ["prompts.py", "--settings", json.dumps(entry), "--output", _RESULTS[0]]
     command.run(prompts.main)
 
 

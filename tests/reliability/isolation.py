@@ -258,13 +258,13 @@ def _generate(
     settings = json.dumps({"source": "demo", "limit": 4})
     workspace.call(
         *(sys.executable, "workflow/scripts/prompts.py", "--settings", settings),
-        *("--output", "prompts.parquet", "--manifest", "prompts.json"),
+        *("--output", "prompts.parquet"),
     )
     return workspace.call(
         *(before or []),
         *(sys.executable, "workflow/scripts/generate.py", "--model", json.dumps(model)),
         *("--temperature", "1", "--seed", "1", "--prompts", "prompts.parquet"),
-        *("--cache", "cache", "--output", output, "--manifest", f"{output}.json"),
+        *("--cache", "cache", "--output", output),
     )
 
 
@@ -276,7 +276,7 @@ def _judge(workspace: Workspace, before: list[str]) -> subprocess.CompletedProce
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", "prompts.parquet", "--responses", "responses/m"),
         *("--temperatures", "1", "--seeds", "1", "--cache", "cache.jsonl"),
-        *("--output", "verdicts.parquet", "--manifest", "verdicts.json"),
+        *("--output", "verdicts.parquet"),
     )
 
 

@@ -93,7 +93,7 @@ def _judged(workspace: Workspace, judge: dict, replies: list[dict]) -> list[dict
     result = workspace.call(
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", "prompts.parquet", "--responses", "responses/m", "--temperatures", "1"),
-        *("--seeds", "1", "--cache", "c.jsonl", "--output", "v.parquet", "--manifest", "v.json"),
+        *("--seeds", "1", "--cache", "c.jsonl", "--output", "v.parquet"),
     )
     assert result.returncode == 0, result.stderr[-2000:]
     return files.read_parquet(workspace.folder / "v.parquet", Verdicts).to_dicts()

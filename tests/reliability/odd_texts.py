@@ -123,7 +123,7 @@ def _generate(workspace: Workspace, model: dict, prompts: list[str]) -> tuple[pl
     result = workspace.call(
         *(sys.executable, "workflow/scripts/generate.py", "--model", json.dumps(model)),
         *("--temperature", "1", "--seed", "1", "--prompts", "prompts.parquet", "--cache", "cache"),
-        *("--output", str(output), "--manifest", f"{output}.json"),
+        *("--output", str(output)),
     )
     assert result.returncode == 0, result.stderr[-2000:]
     rows = files.read_parquet(output, Responses)
@@ -181,7 +181,7 @@ def _replies(workspace: Workspace, tally: Tally, replies: list[str]) -> None:
     result = workspace.call(
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", "prompts.parquet", "--responses", "responses/m", "--temperatures", "1"),
-        *("--seeds", "1", "--cache", "c.jsonl", "--output", "v.parquet", "--manifest", "v.json"),
+        *("--seeds", "1", "--cache", "c.jsonl", "--output", "v.parquet"),
     )
     assert result.returncode == 0, result.stderr[-2000:]
     verdicts = files.read_parquet(workspace.folder / "v.parquet", Verdicts)

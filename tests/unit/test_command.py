@@ -1,7 +1,9 @@
+import errno
 import os
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from refusal_stability import errors
@@ -26,6 +28,20 @@ def test_an_error_that_the_user_can_mend_is_one_line(kind: type[Exception]) -> N
 def test_other_errors_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run(lambda: failing(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        # As polars says it.
+        pl.exceptions.ComputeError("IO error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_one_line(error: Exception) -> None:
+    with pytest.raises(SystemExit, match=r"error: (No space|Disk quota).* in /.* Hint: make room"):
+        run(lambda: failing(error))
 
 
 def test_success_returns() -> None:

@@ -79,7 +79,44 @@ def test_parquet_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "new/folder/prompts.parquet"
     files.write_parquet(PROMPTS, path, Prompts)
     assert files.read_parquet(path, Prompts).equals(PROMPTS)
-    assert contents(path.parent) == ["prompts.parquet"]
+    assert contents(path.parent) == ["prompts.json", "prompts.parquet"]
+
+
+def test_a_file_has_a_manifest_with_its_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.parquet"
+    files.write_parquet(PROMPTS, path, Prompts, {"count": 2})
+    manifest = json.loads((tmp_path / "prompts.json").read_text(encoding="utf-8"))
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert manifest == {"format": versions.FORMAT, "count": 2, "file_sha256": checksum}
+
+
+def test_a_bit_that_turned_over_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.parquet"
+    files.write_parquet(PROMPTS, path, Prompts)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"prompts.parquet: not the file .* damaged.*Hint: "):
+        files.read_parquet(path, Prompts)
+
+
+def test_a_manifest_of_another_file_or_of_none_is_named(tmp_path: Path) -> None:
+    path, other = tmp_path / "prompts.parquet", tmp_path / "other.parquet"
+    files.write_parquet(PROMPTS, path, Prompts)
+    files.write_parquet(PROMPTS[:1], other, Prompts)
+    for text in (other.with_suffix(".json").read_text(), "{", "[]"):
+        path.with_suffix(".json").write_text(text)
+        with pytest.raises(InputError, match=r"prompts\.json"):
+            files.read_parquet(path, Prompts)
+
+
+def test_a_file_of_an_older_version_has_no_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.parquet"
+    files.write_parquet(PROMPTS, path, Prompts)
+    for text in ('{"version": 1}', None):
+        manifest = path.with_suffix(".json")
+        manifest.unlink() if text is None else manifest.write_text(text)
+        assert files.read_parquet(path, Prompts).equals(PROMPTS)
 
 
 def test_columns_are_written_in_the_contracts_order_and_others_left_out(tmp_path: Path) -> None:
@@ -157,7 +194,7 @@ def test_what_breaks_its_contract_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ContractError):
         files.write_parquet(PROMPTS.drop("prompt"), path, Prompts)
     assert path.read_bytes() == before
-    assert contents(tmp_path) == ["prompts.parquet"]
+    assert contents(tmp_path) == ["prompts.json", "prompts.parquet"]
 
 
 def changed(table: pl.DataFrame, **columns: Any) -> pl.DataFrame:
@@ -232,6 +269,8 @@ def test_a_csv_that_breaks_its_contract_is_one_line_that_quotes_no_value(
 def test_a_truncated_parquet_is_one_line(tmp_path: Path, share: float) -> None:
     path = tmp_path / "prompts.parquet"
     files.write_parquet(PROMPTS, path, Prompts)
+    # As in results of an older version.
+    path.with_suffix(".json").unlink()
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(InputError) as caught:

@@ -379,7 +379,7 @@ def run_script(
     folder: Path, settings: dict[str, Any], *arguments: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     script = REPOSITORY / "workflow/scripts/prompts.py"
-    outputs = ["--output", folder / "prompts.parquet", "--manifest", folder / "prompts.json"]
+    outputs = ["--output", folder / "prompts.parquet"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     environment |= {"HF_HOME": str(folder / "cache"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     return subprocess.run(

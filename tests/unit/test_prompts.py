@@ -199,7 +199,7 @@ def local_dataset(folder: Path, rows: list[dict[str, Any]]) -> Path:
 def run_script(folder: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     """Run the rule's script apart from this process, with a cache of its own and no network."""
     script = REPOSITORY / "workflow/scripts/prompts.py"
-    outputs = ["--output", folder / "prompts.parquet", "--manifest", folder / "prompts.json"]
+    outputs = ["--output", folder / "prompts.parquet"]
     return subprocess.run(
         [sys.executable, script, "--settings", json.dumps(settings), *outputs],
         env=os.environ | {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"},

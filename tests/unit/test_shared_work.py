@@ -80,7 +80,7 @@ def test_what_breaks_the_contract_is_not_there(work: SharedWork, tmp_path: Path)
     path = tmp_path / f"kept/{NAME}.parquet"
     TABLE.drop("seed").write_parquet(path)
     manifest = json.loads(path.with_suffix(".json").read_text())
-    manifest["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest["file_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".json").write_text(json.dumps(manifest))
     assert is_whole(path)
     assert not other.has(NAME, KEY)

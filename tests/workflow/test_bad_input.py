@@ -155,7 +155,7 @@ def test_a_missing_cell_is_named_by_the_job_that_needs_it(workspace: Workspace) 
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", str(prompts), "--responses", "results/reduced/responses/m"),
         *("--temperatures", "0", "0.70", "--seeds", "1", "--cache", "results/cache.jsonl"),
-        *("--output", "results/v.parquet", "--manifest", "results/v.json", "--fetched"),
+        *("--output", "results/v.parquet", "--fetched"),
     )
     assert result.returncode == 1
     line = result.stderr.strip()

@@ -31,7 +31,7 @@ def test_a_cell_may_have_more_prompts_than_a_step_reads(finished_copy: Workspace
     result = finished_copy.call(
         *(sys.executable, "workflow/scripts/generate.py", "--prompts", str(prompts)),
         *("--model", json.dumps(manifest["model"]), "--temperature", "1", "--seed", "1"),
-        *("--cache", "cache", "--output", "many_replies.parquet", "--manifest", "many.json"),
+        *("--cache", "cache", "--output", "many_replies.parquet"),
     )
     assert result.returncode == 0, result.stderr[-3000:]
     replies = pl.read_parquet(finished_copy.folder / "many_replies.parquet")

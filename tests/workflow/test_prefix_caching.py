@@ -19,7 +19,7 @@ def test_the_rubric_is_read_once(finished_copy: Workspace) -> None:
         *("--prompts", str(finished_copy.run / "prompts.parquet")),
         *("--responses", str(finished_copy.run / "responses/tiny-llama"), "--cache", "cache.jsonl"),
         *("--temperatures", "0", "1", "--seeds", "1", "2"),
-        *("--output", "verdicts.parquet", "--manifest", "verdicts.json"),
+        *("--output", "verdicts.parquet"),
     )
     assert result.returncode == 0, result.stderr
     took = json.loads((finished_copy.folder / "verdicts.json").read_text(encoding="utf-8"))

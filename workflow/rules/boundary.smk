@@ -47,7 +47,7 @@ rule first_tokens:
             "python workflow/scripts/first_tokens.py --model {params.model:q}", MODELS
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q} --tokens {params.tokens}"
-        " --output {output.first_tokens:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --output {output.first_tokens:q} > {log:q} 2>&1"
 
 
 rule boundary:

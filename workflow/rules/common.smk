@@ -333,7 +333,7 @@ def generate_command(prompts, entries):
         f"{command} --fetched {{input.fetched:q}}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
         f" --prompts {prompts} --cache {RUN}/cache/responses {SHARED_CACHE}"
-        " --output {output.responses:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --output {output.responses:q} > {log:q} 2>&1"
     )
 
 
@@ -349,5 +349,5 @@ def judge_command(responses, grid):
         f" --responses {responses} {grid}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
         f" {SHARED_CACHE}"
-        " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --output {output.verdicts:q} > {log:q} 2>&1"
     )

@@ -116,7 +116,7 @@ rule determinism_passes:
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q} --limit {params.limit}"
         " --seeds {params.seeds} --test {input.test:q} --responses {params.folder:q}"
-        " --passes {output.passes:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --passes {output.passes:q} > {log:q} 2>&1"
 
 
 rule determinism:

@@ -25,4 +25,4 @@ rule prompts:
     shell:
         "python workflow/scripts/prompts.py --settings {params.settings:q}"
         " --expect {params.expect:q}"
-        " --output {output.prompts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
+        " --output {output.prompts:q} > {log:q} 2>&1"

@@ -22,7 +22,6 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="the arm's self-test, JSON")
     parser.add_argument("--responses", type=Path, required=True, help="folder of the cells")
     parser.add_argument("--passes", type=Path, required=True, help="what they were like, Parquet")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
     test = json.loads(args.test.read_text(encoding="utf-8"))
@@ -37,8 +36,8 @@ def main() -> None:
     cells = cell_files(args.responses, [0.0], args.seeds)
     for path, table in zip(cells, responses.values(), strict=True):
         files.write_parquet(table, path, Responses)
-    files.write_parquet(passes, args.passes, Passes)
-    files.write_json({"model": model, "self_test": test, **manifest}, args.manifest)
+    manifest = {"model": model, "self_test": test, **manifest}
+    files.write_parquet(passes, args.passes, Passes, manifest)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ def main() -> None:
     )
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
     parser.add_argument("--tokens", type=int, required=True, help="how many, from the start")
-    parser.add_argument("--output", type=Path, required=True, help="first tokens, Parquet")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="first tokens, Parquet; its manifest beside it"
+    )
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
     if nodes.number(model) > 0:
@@ -27,8 +28,7 @@ def main() -> None:
         return
     prompts = files.read_parquet(args.prompts, Prompts)
     table, manifest = first_tokens(model, prompts, args.tokens)
-    files.write_parquet(table, args.output, FirstTokens)
-    files.write_json(manifest, args.manifest)
+    files.write_parquet(table, args.output, FirstTokens, manifest)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ def main() -> None:
     parser.add_argument(
         "--shared-cache", type=Path, help="folder of replies of a model with weights, of all runs"
     )
-    parser.add_argument("--output", type=Path, required=True, help="responses, Parquet")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="responses, Parquet; its manifest beside it"
+    )
     args = parser.parse_args()
     if nodes.number(args.model) > 0:
         engine.lend_node(pinned(args.model, args.fetched))
@@ -43,8 +44,7 @@ def main() -> None:
         responses, manifest = generation.generate_cell(
             model, args.temperature, args.seed, prompts, shared
         )
-    files.write_parquet(responses, args.output, Responses)
-    files.write_json(manifest, args.manifest)
+    files.write_parquet(responses, args.output, Responses, manifest)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ def main() -> None:
     )
     parser.add_argument("--temperatures", type=float, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--output", type=Path, required=True, help="verdicts, Parquet")
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest, JSON")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="verdicts, Parquet; its manifest beside it"
+    )
     parser.add_argument(
         "--cache", type=Path, required=True, help="verdicts that are not to be paid for twice"
     )
@@ -48,8 +49,7 @@ def main() -> None:
     if "weights" in judge:
         cache = args.shared_cache and ResultCache(args.shared_cache, "cell")
     verdicts, manifest = judging.judge_model(judge, model, prompts, responses, cache)
-    files.write_parquet(verdicts, args.output, Verdicts)
-    files.write_json(manifest, args.manifest)
+    files.write_parquet(verdicts, args.output, Verdicts, manifest)
     print(judging.summary(manifest), file=sys.stderr)
     judging_engine.end_engine(judge)
 

@@ -1,11 +1,15 @@
 """What every script of the workflow shares: a user's mistake is one line, not a traceback."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from refusal_stability.errors import RefusalStabilityError
+
+# Polars names the error in words only.
+_FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
 
 
 def run(main: Callable[[], None]) -> None:
@@ -16,6 +20,14 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    except Exception as error:
+        full = next((text for text in _FULL if text in str(error)), None)
+        if full is None:
+            raise
+        sys.exit(
+            f"error: {full}, in {os.getcwd()} or the folder for temporary files. Hint: make room "
+            "and run the same command again; what is finished is kept"
+        )
 
 
 def prefer_this_python() -> None:

@@ -13,6 +13,9 @@ import polars as pl
 from refusal_stability import versions
 from refusal_stability.errors import ContractError, InputError
 
+# Of the bytes of the file beside it, in a manifest; those of format 1 may lack it.
+CHECKSUM = "file_sha256"
+
 
 def sha256_text(text: str) -> str:
     """Return the hexadecimal SHA-256 of a text in UTF-8."""
@@ -26,7 +29,13 @@ def sha256_file(path: Path) -> str:
 
 
 def read_parquet(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
-    """Read one stage's file. Raises InputError if unreadable, ContractError if it is wrong."""
+    """Read one stage's file.
+
+    Raises:
+        InputError: it cannot be read, or is not the one that its manifest is of.
+        ContractError: it is wrong.
+    """
+    _check_manifest(path)
     try:
         table = pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -37,10 +46,23 @@ def read_parquet(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
     return checked(table, contract, path)
 
 
-def write_parquet(table: pl.DataFrame, path: Path, contract: type[dy.Schema]) -> None:
-    """Write one stage's file, with the contract's columns in the contract's order."""
+def write_parquet(
+    table: pl.DataFrame,
+    path: Path,
+    contract: type[dy.Schema],
+    manifest: dict[str, Any] | None = None,
+) -> None:
+    """Write one stage's file, with the contract's columns in the contract's order.
+
+    Its manifest is written beside it and has the file's checksum: a file that was damaged or
+    replaced is found by whoever reads it.
+    """
     table = checked(table, contract, path)
+    # At no time is there a manifest of another file.
+    path.with_suffix(".json").unlink(missing_ok=True)
     _write_whole(path, lambda part: table.write_parquet(part, compression="zstd"))
+    # It comes last: what has one is whole.
+    write_json({**(manifest or {}), CHECKSUM: sha256_file(path)}, path.with_suffix(".json"))
 
 
 def read_csv(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
@@ -126,6 +148,23 @@ def checked(table: pl.DataFrame, contract: type[dy.Schema], path: Path) -> pl.Da
             f"{path}: breaks the contract {contract.__name__}: {broken}. "
             "Hint: it was not written by this version of the workflow; delete it and run again"
         ) from error
+
+
+def _check_manifest(path: Path) -> None:
+    """Raise InputError if a file has a manifest and is not what that says."""
+    manifest = path.with_suffix(".json")
+    if not manifest.exists():
+        return
+    again = "Hint: delete both and run the same command again, and they are made again"
+    try:
+        expected = json.loads(manifest.read_text(encoding="utf-8")).get(CHECKSUM)
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{manifest}: the manifest of {path} cannot be read. {again}") from error
+    if expected is not None and path.exists() and sha256_file(path) != expected:
+        raise InputError(
+            f"{path}: not the file that its manifest {manifest.name} is of, so it was damaged or "
+            f"replaced after it was written. {again}"
+        )
 
 
 def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:

@@ -17,9 +17,11 @@ def is_whole(kept: Path) -> bool:
     """Tell whether a table is the one that its manifest is of."""
     try:
         manifest = json.loads(kept.with_suffix(".json").read_text(encoding="utf-8"))
+        # The key of format 1 was shorter.
+        expected = manifest.get("file_sha256") or manifest["sha256"]
         with kept.open("rb") as file:
-            return manifest["sha256"] == hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError, KeyError, TypeError):
+            return expected == hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -14,13 +14,7 @@ import polars as pl
 import psutil
 
 from refusal_stability.errors import RefusalStabilityError
-from refusal_stability.files import (
-    read_parquet,
-    sha256_file,
-    sha256_text,
-    write_json,
-    write_parquet,
-)
+from refusal_stability.files import read_parquet, sha256_text, write_parquet
 from refusal_stability.kept import is_whole
 
 
@@ -35,9 +29,7 @@ class SharedWork:
         """Keep what is finished under a name; ``key`` is the hash of all that decides it."""
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(table, path, self._contract)
-        # The manifest comes last: what has one is whole.
-        write_json(manifest | {"key": key, "sha256": sha256_file(path)}, path.with_suffix(".json"))
+        write_parquet(table, path, self._contract, manifest | {"key": key})
 
     def has(self, name: str, key: str) -> bool:
         """Tell whether this is finished, with this key and unharmed."""
