@@ -18,23 +18,27 @@ function drawCompare() {
   const holder = document.getElementById("compare-chart");
   holder.hidden = !rows.length;
   if (rows.length) chart(holder, "compared", [...marks.values()], described);
+  // A run may be called as any column is.
+  const heads = { this_run: data.run, other_run: data.other.run };
+  const both = `${data.run}_and_${data.other.run}`;
   const changes = rows
     .map((row) => ({
-      model: row.model_a, prompt_id: row.prompt_id, [data.run]: row.ssi_a, [data.other.run]: row.ssi_b,
+      model: row.model_a, prompt_id: row.prompt_id, this_run: row.ssi_a, other_run: row.ssi_b,
       change_of_ssi: row.ssi_a - row.ssi_b, labels_that_differ: row.change, n: row.n_a,
     }))
     .sort((a, b) => Math.abs(b.change_of_ssi) - Math.abs(a.change_of_ssi));
   sortableTable(document.getElementById("compare-prompts"), {
-    rows: changes, columns: Object.keys(changes[0] ?? {}), caption: "SSI of each prompt in both runs", file: "compare_prompts.csv",
+    rows: changes, columns: Object.keys(changes[0] ?? {}), caption: "SSI of each prompt in both runs", file: `${both}_prompts.csv`,
+    heads,
   });
   const differences = rowsOf("differences", data.other.differences)
     .filter((row) => row.judge === judge)
     .map(({ judge: _, model_a: model, measure, n, value_a, value_b, ...rest }) => ({
-      model, measure: inWords(measure), n, [data.run]: value_a, [data.other.run]: value_b, ...rest,
+      model, measure: inWords(measure), n, this_run: value_a, other_run: value_b, ...rest,
     }));
   sortableTable(document.getElementById("compare-differences"), {
-    rows: differences, columns: ["model", "measure", "n", data.run, data.other.run, "difference", "p_holm"],
-    caption: "Differences on the responses of both runs", file: "compare.csv", told: estimateOf,
+    rows: differences, columns: ["model", "measure", "n", "this_run", "other_run", "difference", "p_holm"],
+    caption: "Differences on the responses of both runs", file: `${both}.csv`, heads, told: estimateOf,
   });
 }
 

@@ -35,7 +35,7 @@ function exploreView([name, table, keys, words]) {
   const every = exploreRows(name, table);
   const title = `${MEASURES[measure]} ${words}`;
   const marks = every
-    .filter((row) => row[measure] !== null)
+    .filter((row) => row[measure] !== null && (table !== "categories" || data.charted[name].includes(row.group)))
     .map((row) => ({
       ...Object.fromEntries(keys.map((key) => [key, row[key]])),
       ...estimate(row, measure),
@@ -48,6 +48,10 @@ function exploreView([name, table, keys, words]) {
     .join("; ");
   const more = marks.length > 12 ? "; and more, in the table below" : "";
   const described = `${title}, with 95% intervals. ${told || "Nothing to draw"}${more}.`;
+  const [drawn, of] = [data.charted[name]?.length ?? 0, new Set(every.map((row) => row.group)).size];
+  const some = part.querySelector(".some");
+  some.hidden = table !== "categories" || drawn >= of;
+  some.textContent = `Drawn: the ${drawn} of ${of.toLocaleString("en")} with the most prompts. The table has all.`;
   const holder = part.querySelector(".chart");
   holder.hidden = !marks.length;
   part.querySelector(".nothing").hidden = marks.length > 0;
@@ -85,6 +89,7 @@ function startExplore() {
         "article",
         { id: `explore-${name}`, class: "panel" },
         element("h3", {}, words),
+        element("p", { class: "some note", hidden: true }),
         element("div", { class: "chart" }),
         element("p", { class: "nothing note", hidden: true }, "Nothing to draw: the run has no such estimate."),
         element("details", {}, element("summary", {}, "The numbers", element("span", { class: "unseen" }, ` ${words}`)), element("div", { class: "table" })),

@@ -34,6 +34,7 @@ class VirtualList {
     const rows = [];
     for (let place = first; place < last; place++) {
       const made = this.row(place);
+      made.style.height = `${height}px`;
       made.style.transform = `translateY(${place * height}px)`;
       made.dataset.place = place;
       made.id = `${this.holder.id}-${place}`;

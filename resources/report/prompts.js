@@ -140,11 +140,13 @@ function startPrompts() {
   ]);
   for (const [name, grouping] of Object.entries(data.groupings))
     options(control(name), [["any", "all"], ...grouping.values.map((value, place) => [place, value])]);
-  const narrow = matchMedia("(max-width: 60rem)");
+  const narrow = matchMedia("(max-width: 64rem)");
+  // Lines of labels, as many as the style has in one.
+  const lines = () => Math.ceil((found.of.model === null ? size.models : size.temperatures) / (narrow.matches ? 6 : 5));
   found.list = new VirtualList(control("list"), {
     row: promptRow,
     open: (place) => openPrompt(found.places[place]),
-    height: () => (narrow.matches ? 84 : 46),
+    height: () => (narrow.matches ? 84 + 21 * lines() : Math.max(46, 8 + 21 * lines())),
   });
   for (const name of ["judge", "model", "kind", "where", "sort", ...Object.keys(data.groupings)])
     control(name).addEventListener("change", filterPrompts);

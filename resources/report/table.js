@@ -43,14 +43,14 @@ function sorted(rows, column, descending) {
 }
 
 // Fill `holder` with the table; `columns` are those shown, in the words of `told`, and the CSV has all
-// that `rows` have.
-function sortableTable(holder, { rows, columns, caption, file, told = shownOf }) {
+// that `rows` have. `heads` are the words of columns that need others than their name.
+function sortableTable(holder, { rows, columns, caption, file, told = shownOf, heads: headWords = {} }) {
   let by = null;
   let descending = false;
   const body = element("tbody");
   const note = element("p", { class: "note" });
   const heads = columns.map((column) => {
-    const button = element("button", { type: "button", onclick: () => sortBy(column) }, inWords(column));
+    const button = element("button", { type: "button", onclick: () => sortBy(column) }, headWords[column] ?? inWords(column));
     return element("th", { scope: "col", "aria-sort": "none" }, button);
   });
 

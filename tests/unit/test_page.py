@@ -36,7 +36,7 @@ def point(found: Any, name: str) -> Any:
 
 def test_the_answer_counts_flips() -> None:
     found = answer_of(LABELS)
-    assert found.headline == "Asked again, m changes its decision on 75% of prompts."
+    assert found.headline == "Asked again, m changes its decision on 75% (25% to 100%) of prompts."
     assert (
         "1 model answered 4 prompts 4 times each, with 2 temperatures and 2 seeds" in found.design
     )
@@ -68,10 +68,17 @@ def test_the_share_of_hard_flips_has_an_interval_over_prompts() -> None:
 def test_several_models_are_named_and_many_are_not() -> None:
     flips = "RC RC"
     two = {("j", "a"): ["RR RR", "RR RR"], ("j", "b"): [flips, "RR RR"]}
-    expected = "Asked again, b changes its decision on 50% of prompts and a on 0%."
+    # Of none of n prompts, the interval is Wilson's: up to 1.96^2 / (2 + 1.96^2).
+    expected = (
+        "Asked again, b changes its decision on 50% (0% to 100%) of prompts "
+        "and a on 0% (0% to 66%)."
+    )
     assert answer_of(two).headline == expected
     many = {("j", f"m{n}"): [flips] * n + ["RR RR"] * (4 - n) for n in range(5)}
-    expected = "Asked again, models change their decision on 0% (m0) to 100% (m4) of prompts."
+    expected = (
+        "Asked again, models change their decision on 0% (m0, 0% to 49%) to 100% "
+        "(m4, 51% to 100%) of prompts."
+    )
     assert answer_of(many).headline == expected
 
 
@@ -137,6 +144,16 @@ def test_warnings_are_the_raised_alarms_in_words() -> None:
     assert "(seed_scope: cell)" in found["Shared sampling seeds"].text
     assert "Missing cells" not in found
     assert warnings(tables_of({("j", "m"): ["RR RR"]})["alarms"], [], []) == []
+
+
+def test_a_warning_knows_ids_with_spaces_and_quotes() -> None:
+    ids = ["how to", "how", 'a "b" c', "to"]
+    table = verdicts({("j", "m"): ["UU", "UU", "UU", "RR"]})
+    table = table.with_columns(
+        pl.col("prompt_id").replace_strict(["p000", "p001", "p002", "p003"], ids)
+    )
+    found = {one.name: one for one in warnings(tables_of(table)["alarms"], [], [])}
+    assert sorted(found["Invalid labels"].prompt_ids) == sorted(ids[:3])
 
 
 def test_what_labels_do_not_tell_is_said() -> None:
@@ -230,6 +247,16 @@ def test_text_is_packed_once_a_distinct_reply() -> None:
     room = len(packed[1])
     rest = page_text(TEXTS, [("m", table)], ["m"], [0.0, 1.0], [1, 2], ["b", "a"], limit=room)
     assert rest == ["", packed[1]]
+
+
+def test_a_page_without_room_says_of_how_many_prompts_it_has_the_text() -> None:
+    assert (
+        page(small_run(text=["x", "y", *[""] * 28]), RESOURCES).count(
+            "2 of 30 prompts, the least stable, have their text here."
+        )
+        == 3
+    )
+    assert "the least stable" not in page(small_run(text=["x"] * 30), RESOURCES).split("</main>")[0]
 
 
 def test_a_reply_that_no_judge_labelled_is_left_out() -> None:

@@ -1,5 +1,9 @@
 """Signs that a run is not what it seems: each counted, with the ids behind it."""
 
+import csv
+import io
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 
@@ -80,7 +84,7 @@ def alarms(grid: Grid, seeds: pl.DataFrame | None) -> pl.DataFrame:
                         "n": int(count),
                         "of": int(of),
                         "n_invalid": int(invalid.sum()),
-                        "ids": " ".join(behind),
+                        "ids": _joined(behind),
                     }
                 )
     return pl.DataFrame(rows)
@@ -93,3 +97,14 @@ def _shared_seeds(seeds: pl.DataFrame | None, judge: str, model: str) -> list[st
         pl.col("p") <= SHARED_SEEDS_P, pl.col("variance_inflation") > 1, judge=judge, model=model
     )
     return [f"T{temperature:g}" for temperature in betraying["temperature"]]
+
+
+def _joined(ids: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=" ", lineterminator="").writerow(ids)
+    return text.getvalue()
+
+
+def split_ids(text: str) -> list[str]:
+    """Return the ids in a cell of the table's column `ids`: one with a space stands in quotes."""
+    return next(csv.reader([text], delimiter=" "), [])

@@ -39,6 +39,8 @@ SCRIPTS = (
 )
 TEMPLATE, STYLE = "page.html", "page.css"
 _NO_GROUP = "(none)"
+# A chart of more groups would be taller than anybody scrolls.
+_MOST_GROUPS = 30
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def page(run: Run, resources: Path) -> str:
         labels=_packed(run.labels.labels.tobytes()),
         chances="" if run.labels.chances is None else _packed(run.labels.chances.tobytes()),
         text=None if run.text is None else _json(run.text),
+        without_text=_without_text(run.text or []),
     )
 
 
@@ -116,11 +119,7 @@ def _data(run: Run, ids_of_warnings: Sequence[list[str]]) -> dict[str, Any]:
     labels, prompts = run.labels, run.prompts
     kept = _groupings(prompts)
     place = {prompt_id: number for number, prompt_id in enumerate(labels.prompt_ids)}
-    of_category = run.tables["categories"]
-    groups = {
-        name: of_category.filter(grouping=name)["group"].unique(maintain_order=True).to_list()
-        for name in kept
-    }
+    groups = {name: _largest(run.tables["categories"].filter(grouping=name)) for name in kept}
     return {
         "run": run.name,
         "judges": labels.judges,
@@ -139,6 +138,8 @@ def _data(run: Run, ids_of_warnings: Sequence[list[str]]) -> dict[str, Any]:
             }
             for name, values in kept.items()
         },
+        # The groups that have room in a chart.
+        "charted": groups,
         "unstable_below": run.about["statistics"]["unstable_below"],
         "tables": {name: _table(table) for name, table in run.tables.items()},
         "charts": charts(labels.models, labels.judges, groups)
@@ -159,8 +160,24 @@ def _groupings(prompts: pl.DataFrame) -> dict[str, list[str]]:
     return {name: of for name, of in values.items() if len(of) > 1}
 
 
+def _largest(of_groups: pl.DataFrame) -> list[str]:
+    """Return the groups with the most prompts, in the order of the table."""
+    sizes = of_groups.group_by("group", maintain_order=True).agg(pl.col("n_prompts").max())
+    large = sizes.with_row_index().top_k(_MOST_GROUPS, by="n_prompts").sort("index")
+    return large["group"].to_list()
+
+
 def _values(column: pl.Series) -> list[str]:
     return column.fill_null(_NO_GROUP).unique(maintain_order=True).sort().to_list()
+
+
+def _without_text(text: Sequence[str]) -> str:
+    """Return of how many prompts the text found no room; nothing where all have theirs."""
+    with_text = len(text) - text.count("")
+    if with_text == len(text):
+        return ""
+    have = "has its" if with_text == 1 else "have their"
+    return f"{with_text:,} of {counted(len(text), 'prompt')}, the least stable, {have} text here."
 
 
 def _uncited(text: str) -> str:

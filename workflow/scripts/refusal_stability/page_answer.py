@@ -100,13 +100,26 @@ def _headline(rows: Rows, samples: int) -> str:
     most, *_, least = [known[0], *known]
     if len(known) > _NAMED:
         return (
-            f"Asked again, models change their decision on {percent(least['flip_rate'])} "
-            f"({known[-1]['model']}) to {percent(most['flip_rate'])} ({most['model']}) of prompts."
+            f"Asked again, models change their decision on {_rate(least, named=True)} "
+            f"to {_rate(most, named=True)} of prompts."
         )
     first, *rest = known
-    others = [f"{row['model']} on {percent(row['flip_rate'])}" for row in rest]
-    said = f"{first['model']} changes its decision on {percent(first['flip_rate'])} of prompts"
+    others = [f"{row['model']} on {_rate(row)}" for row in rest]
+    said = f"{first['model']} changes its decision on {_rate(first)} of prompts"
     return f"Asked again, {listed([said, *others])}."
+
+
+def _rate(row: dict[str, Any], named: bool = False) -> str:
+    """Return a flip rate and its interval, "63% (52% to 75%)", or "63% (m, 52% to 75%)"."""
+    beside = [row["model"]] * named
+    low, high = (row[f"flip_rate_{end}"] for end in ("low", "high"))
+    if low is not None and high is not None:
+        beside.append(f"{percent(low)} to {percent(high)}")
+    return (
+        f"{percent(row['flip_rate'])} ({', '.join(beside)})"
+        if beside
+        else percent(row["flip_rate"])
+    )
 
 
 def _design(
@@ -127,7 +140,8 @@ def _design(
     return (
         f"{counted(len(rows), 'model')} answered {counted(prompts, 'prompt')} "
         f"{times} each, with "
-        f"{counted(n_temperatures, 'temperature')} and {counted(n_seeds, 'seed')}. {labelled}."
+        f"{counted(n_temperatures, 'temperature')} and {counted(n_seeds, 'seed')}. {labelled}. "
+        "What stands beside a number is its 95% interval over prompts."
     )
 
 

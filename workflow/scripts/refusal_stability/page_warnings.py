@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from refusal_stability.alarms import SYSTEMATIC_BELOW
+from refusal_stability.alarms import SYSTEMATIC_BELOW, split_ids
 from refusal_stability.words import listed
 
 # Alarms whose ids are prompts.
@@ -99,5 +99,5 @@ def _warning(alarm: str, rows: list[dict[str, Any]]) -> Warning:
         whose = row["model"] if alarm == "truncated_replies" else f"{row['model']}, {row['judge']}"
         shown = row["ids"] if len(row["ids"]) < 100 else f"{row['ids'][:100].rsplit(' ', 1)[0]} ..."
         said.append(f"{whose}: {what.format(n=row['n'], of=row['of'], ids=shown)}")
-        ids |= dict.fromkeys(row["ids"].split())
+        ids |= dict.fromkeys(split_ids(row["ids"]))
     return Warning(name, "; ".join(said) + ".", list(ids) if alarm in _OF_PROMPTS else [])
