@@ -168,6 +168,17 @@ def test_models_behind_an_api_are_named_and_have_no_row() -> None:
     assert figure(tables["boundary_calibration"], tables["boundary_prompts"]).texts
 
 
+def test_of_many_models_it_is_said_how_many_and_that_it_is_uncorrected() -> None:
+    asked, judged, ids = run(np.random.default_rng(4), told=True, prompts=40)
+    names = [f"m{number}" for number in range(5)]
+    table = results(
+        dict.fromkeys(names, asked["m"]), {("j", name): judged["j", "m"] for name in names}, ids
+    )["boundary"]
+    text = caption(table, 1, [])
+    assert "predicts which prompts flip for 5 of 5 models" in text
+    assert text.endswith("each by intervals of its own, uncorrected for their number.")
+
+
 def test_a_judge_that_has_seen_nothing_has_rows_without_values() -> None:
     asked, judged, ids = run(np.random.default_rng(4), told=True, prompts=6)
     judged["k", "m"] = judged["j", "m"].clear()

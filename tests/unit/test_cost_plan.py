@@ -386,6 +386,7 @@ def test_the_text_is_aligned_and_says_what_its_signs_mean() -> None:
     text = "\n".join(lines)
     assert "snakemake --configfile config/my.yaml --cores 8 -- pilot" in text
     assert "Besides, at no such cost: statistics." in text
+    assert text.endswith("what each asks besides is in docs/experiments.md.")
 
 
 def test_no_number_of_calls_is_invented_for_unknown_prompts() -> None:

@@ -53,7 +53,13 @@ def test_by_hand() -> None:
         ({("j", "m"): ["R R", "C P"]}, "With one seed"),
         ({("j", "m"): ["RRRP", "CCCC"]}, "There are no two of the wanted temperatures"),
         ({("j", "m"): ["UU EE", "UU UU"]}, "No prompt has a valid label"),
-        ({("j", "m"): ["RR RR"] * 5}, "not shown to change"),
+        # Wilson's bound of none of 5: 1.96^2 / (5 + 1.96^2).
+        (
+            {("j", "m"): ["RR RR"] * 4 + ["RP RP"]},
+            "SSI did not change with temperature: for m, none of 5 prompts has another SSI at "
+            "another temperature (0.900 in the mean, over 2 seeds under j), which leaves room for "
+            "at most 43% of all prompts that do.",
+        ),
         ({("j", "m"): ["RR RR"] * 5, ("j", "n"): ["RR RP"] * 30 + []}, "it falls for n"),
     ],
 )

@@ -56,6 +56,16 @@ def test_by_hand() -> None:
     assert row(ratios, scope="pooled")["ratio"] is None
 
 
+def test_a_temperature_of_another_model_is_none_of_this_one() -> None:
+    labels: Letters = {
+        ("j", "m"): ["RR RC ..", "RR RC .."] * 3,
+        ("j", "n"): ["RR RC RC", "RR RR RC"] * 3,
+    }
+    table, _, text = compared(labels, {"m": "unknown"})
+    assert table["scope"].to_list() == ["pooled", "1"]
+    assert "1 temperature above 0 together" in text
+
+
 def test_intervals_are_those_of_chi_square_and_of_f() -> None:
     low, high = variance_ratio_interval(2.0, 5)
     assert low == pytest.approx(2 * 4 / stats.chi2(4).ppf(0.975))

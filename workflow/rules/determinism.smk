@@ -28,12 +28,14 @@ elif len(DETERMINISM_SEEDS) < 2:
     )
 DETERMINISM = f"{EXPERIMENTS}/determinism"
 # What the judge labels; it finds equal replies in the cache, so that a flip is one of the reply.
+DETERMINISM_PROMPTS = f"{DETERMINISM}/prompts.parquet"
 EXPERIMENT_CELLS["determinism"] = ExperimentCells(
-    DETERMINISM_ARMS, PROMPTS, ["0"], DETERMINISM_SEEDS
+    DETERMINISM_ARMS, DETERMINISM_PROMPTS, ["0"], DETERMINISM_SEEDS
 )
 
 
 localrules:
+    determinism_prompts,
     determinism,
 
 
@@ -41,10 +43,22 @@ localrules:
 ruleorder: determinism_passes > generate_arm
 
 
+use rule pilot_prompts as determinism_prompts with:
+    output:
+        DETERMINISM_PROMPTS,
+    log:
+        f"{RUN}/logs/experiments/determinism_prompts.log",
+    params:
+        number=DETERMINISM_SETTINGS["prompts"],
+        seed=DRAW,
+    message:
+        "Drawing the prompts of determinism"
+
+
 rule determinism_test:
     """Say whether a way of running the engine is there, and gives equal requests equal replies."""
     input:
-        prompts=PROMPTS,
+        prompts=DETERMINISM_PROMPTS,
         weights=lambda wildcards: weights_files(DETERMINISM_ARMS[wildcards.model]),
         fetched=lambda wildcards: fetched(DETERMINISM_ARMS[wildcards.model]),
     output:
@@ -62,7 +76,6 @@ rule determinism_test:
             model_settings.told(DETERMINISM_ARMS[wildcards.model])
         ),
         version=versions.GENERATION,
-        limit=DETERMINISM_SETTINGS["prompts"],
     message:
         "Testing {wildcards.model}"
     shell:
@@ -70,14 +83,14 @@ rule determinism_test:
             "python workflow/scripts/determinism_test.py --model {params.model:q}",
             DETERMINISM_ARMS,
         )
-        + " --fetched {input.fetched:q} --prompts {input.prompts:q} --limit {params.limit}"
+        + " --fetched {input.fetched:q} --prompts {input.prompts:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
 rule determinism_passes:
     """Ask every prompt once a seed at temperature 0, one pass after another, in one engine."""
     input:
-        prompts=PROMPTS,
+        prompts=DETERMINISM_PROMPTS,
         weights=lambda wildcards: weights_files(DETERMINISM_ARMS[wildcards.model]),
         fetched=lambda wildcards: fetched(DETERMINISM_ARMS[wildcards.model]),
         test=f"{DETERMINISM}/tests/{{model}}.json",
@@ -104,7 +117,6 @@ rule determinism_passes:
             model_settings.told(DETERMINISM_ARMS[wildcards.model])
         ),
         version=versions.GENERATION,
-        limit=DETERMINISM_SETTINGS["prompts"],
         seeds=DETERMINISM_SEEDS,
         folder=f"{DETERMINISM}/responses/{{model}}",
     message:
@@ -114,7 +126,7 @@ rule determinism_passes:
             "python workflow/scripts/determinism_passes.py --model {params.model:q}",
             DETERMINISM_ARMS,
         )
-        + " --fetched {input.fetched:q} --prompts {input.prompts:q} --limit {params.limit}"
+        + " --fetched {input.fetched:q} --prompts {input.prompts:q}"
         " --seeds {params.seeds} --test {input.test:q} --responses {params.folder:q}"
         " --passes {output.passes:q} > {log:q} 2>&1"
 

@@ -17,7 +17,6 @@ def main() -> None:
         "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
     )
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
-    parser.add_argument("--limit", type=int, required=True, help="ask the first so many")
     parser.add_argument("--seeds", type=int, nargs="+", required=True, help="a pass each")
     parser.add_argument("--test", type=Path, required=True, help="the arm's self-test, JSON")
     parser.add_argument("--responses", type=Path, required=True, help="folder of the cells")
@@ -29,7 +28,7 @@ def main() -> None:
         if test["available"]:
             repeated_passes.lend_node(model)
         return
-    prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
+    prompts = files.read_parquet(args.prompts, Prompts)
     responses, passes, manifest = repeated_passes.passes(
         model, prompts, args.seeds, test["available"]
     )

@@ -16,14 +16,13 @@ def main() -> None:
         "--fetched", type=Path, nargs="?", help="record of fetched weights, JSON; unless local"
     )
     parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
-    parser.add_argument("--limit", type=int, required=True, help="ask the first so many")
     parser.add_argument("--output", type=Path, required=True, help="what was found, JSON")
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
     if nodes.number(model) > 0:
         repeated_passes.lend_node(model)
         return
-    prompts = files.read_parquet(args.prompts, Prompts).head(args.limit)
+    prompts = files.read_parquet(args.prompts, Prompts)
     files.write_json(repeated_passes.self_test(model, prompts), args.output)
 
 

@@ -302,7 +302,8 @@ def caption(table: pl.DataFrame, tokens: int, without: Sequence[str]) -> str:
     between = f" (AUC {areas.min():.2f} to {areas.max():.2f})" if len(areas) else ""
     return (
         f"Under {rows['judge'][0]}, {by} {'predict' if tokens > 1 else 'predicts'} which prompts "
-        f"flip for {found} of {pooled.height} models{between}.{missing}"
+        f"flip for {found} of {pooled.height} models{between}, "
+        f"each by intervals of its own, uncorrected for their number.{missing}"
     )
 
 

@@ -10,7 +10,7 @@ from refusal_stability.errors import InputError
 from refusal_stability.experiments import Judged, listed
 from refusal_stability.grid import ALL_MODELS, Grid, with_all
 from refusal_stability.live_tables import LiveTables
-from refusal_stability.resampling import Resamples, interval
+from refusal_stability.resampling import Resamples, interval, share_interval
 from refusal_stability.summaries import estimate, prompt_mean, with_sum, within_temperature
 from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.tests_of_difference import holm, page
@@ -160,14 +160,24 @@ def caption(table: pl.DataFrame) -> str:
         NOT_SHOWN: "SSI is not shown to change with temperature",
     }[row["verdict"]]
     number = LiveTables.number
-    text = (
-        f"{answer}: for {whose}, on {row['n_prompts']} prompts and {row['n_seeds']} seeds under "
-        f"{row['judge']}, from {number(row['ssi_a'])} at T = {row['temperature_a']:g} to "
-        f"{number(row['ssi_b'])} at T = {row['temperature_b']:g}, a drop of "
-        f"{LiveTables.estimate(row, 'drop')}"
-    )
-    if row["p"] is not None:
-        text += f" (Page's test of a trend, p = {row['p']:.2g})"
+    # Page's test had nothing to rank, and an interval no width.
+    if row["p"] is not None and row["page_z"] is None:
+        _, most = share_interval(np.zeros(1), np.array(0.0), np.array(row["n_prompts"]))
+        text = (
+            f"SSI did not change with temperature: for {whose}, none of {row['n_prompts']} prompts "
+            f"has another SSI at another temperature ({number(row['ssi_a'])} in the mean, over "
+            f"{row['n_seeds']} seeds under {row['judge']}), which leaves room for at most "
+            f"{most:.0%} of all prompts that do"
+        )
+    else:
+        text = (
+            f"{answer}: for {whose}, on {row['n_prompts']} prompts and {row['n_seeds']} seeds "
+            f"under {row['judge']}, from {number(row['ssi_a'])} at T = {row['temperature_a']:g} to "
+            f"{number(row['ssi_b'])} at T = {row['temperature_b']:g}, a drop of "
+            f"{LiveTables.estimate(row, 'drop')}"
+        )
+        if row["p"] is not None:
+            text += f" (Page's test of a trend, p = {row['p']:.2g})"
     if single.height == 1:
         return f"{text}."
     by_verdict = {

@@ -41,6 +41,7 @@ def plan_text(settings: dict[str, Any], plan: Plan, pending: dict[str, str]) -> 
         lines.append(f"Besides, at no such cost: {', '.join(sorted(set(others)))}.")
     if not pending:
         lines.append(f"Everything is done. What it did cost: {settings['run']}/tables/cost.csv")
+    lines.append("Experiments are no part of it: what each asks besides is in docs/experiments.md.")
     return "\n".join(lines)
 
 

@@ -118,6 +118,11 @@ def caption(table: pl.DataFrame, responses: pl.DataFrame) -> str:
     """Return what was found, in one to three sentences."""
     n = responses.select("model", *RESPONSE).n_unique()
     rows = table.filter(pl.col("model") == ALL_MODELS, pl.col("agreement").is_not_null())
+    if rows.is_empty() and table["n_invalid"].sum():
+        return (
+            f"Of the {n} sampled responses none has a valid label of two judges: nothing to "
+            "compare. judge_agreement_responses.csv has their labels."
+        )
     if rows.is_empty():
         return (
             f"No two judges have labelled the {n} sampled responses: nothing to compare. Add a "

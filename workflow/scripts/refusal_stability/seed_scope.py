@@ -55,6 +55,9 @@ def seed_scope(grid: Grid, arms: dict[str, str], seed: int) -> tuple[pl.DataFram
             if (labels == MISSING).all():
                 continue
             for scope, temperatures in scopes.items():
+                # Labels may lack a temperature that another model has.
+                if (labels[:, temperatures] == MISSING).all():
+                    continue
                 row = {"judge": judge, "model": model, "seed_scope": seed_scope, "scope": scope}
                 row |= inflation(labels[:, temperatures], rng)
                 of_arms.append(row)
