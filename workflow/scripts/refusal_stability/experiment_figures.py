@@ -32,7 +32,7 @@ from refusal_stability.grid import ALL_MODELS
 
 _FILLED = f"{INTERVALS}; filled: p < {SIGNIFICANT:g} after Holm's correction"
 # The rest is in the table.
-_MAX_PAIRS = 30
+_MAX_PAIRS = 15
 
 
 def compare(table: pl.DataFrame) -> Figure:
@@ -105,7 +105,9 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
         axes.locator_params(axis="y", nbins=5, integer=True)
         axes.set_xticks(choices, map(str, choices))
         axes.xaxis.set_minor_locator(NullLocator())
-    every[0].set_ylabel("prompts needed")
+    # Four in a row.
+    for axes in every[::4]:
+        axes.set_ylabel("prompts needed")
     handles = [Line2D([], [], label=name, **line_look(place)) for place, name in enumerate(models)]
     if plans.POWER in goals:
         handles.append(Line2D([], [], label="two models", **OF_SEVERAL))
@@ -197,6 +199,7 @@ def scoring(table: pl.DataFrame) -> Figure:
                 [values[name] for values in of_measures],
                 label=words,
                 ms=5,
+                clip_on=False,
                 **line_look(number),
             )
         title(axes, "mean over models" if model == ALL_MODELS else model, width)

@@ -160,7 +160,7 @@ def title(axes: Axes, text: str, width: float, *more: str) -> None:
 
 def wrapped(text: str, width: float) -> str:
     """Return a text, which may be one long name, in lines of so many inches."""
-    return textwrap.fill(text, int(width * 10))
+    return textwrap.fill(text, int(width * 10), break_on_hyphens=False)
 
 
 def legend(figure: Figure, handles: Sequence[Artist], heading: str | None = None) -> None:
