@@ -197,6 +197,7 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
         "first_tokens": "generate",
         "judge_arm_without_gpu": "judge_without_gpu",
         "pilot_prompts": "experiments",
+        "determinism_prompts": "experiments",
         "adaptive_prompts": "experiments",
         "judge_sample": "judge",
         "judge_sample_without_gpu": "judge_without_gpu",

@@ -48,6 +48,8 @@ use rule pilot_prompts as determinism_prompts with:
         DETERMINISM_PROMPTS,
     log:
         f"{RUN}/logs/experiments/determinism_prompts.log",
+    conda:
+        "../../envs/experiments.yaml"
     params:
         number=DETERMINISM_SETTINGS["prompts"],
         seed=DRAW,
