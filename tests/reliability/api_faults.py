@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ CONCURRENCY = 32
 # Long enough for a busy machine: what comes later than this was paid for and is asked for again.
 TIMEOUT_SECONDS = 12.0
 # Of ten requests, seven are answered well.
-_FAULTS = {
+FAULTS = {
     "HTTP 429": Reply(status=429, code="rate_limit_exceeded", headers={"retry-after": "0.1"}),
     "HTTP 500": Reply(status=500, code="server_error"),
     "no answer in time": Reply(delay=1.5 * TIMEOUT_SECONDS),
@@ -60,30 +61,24 @@ def main() -> None:
 
 def ask(cases: int, seed: int, folder: Path) -> Tally:
     """Generate the cells, and count every reply."""
-    prompts = [f"Question {number}?" for number in range(cases // CELLS)]
-    rows = [
-        {"prompt_id": files.sha256_text(text)[:12], "prompt": text, "source": "s", "category": None}
-        for text in prompts
-    ]
-    table = pl.DataFrame(rows, schema_overrides={"category": pl.String})
-    files.write_parquet(table, folder / "prompts.parquet", Prompts)
-    provider = Provider(seed)
+    prompts = write_prompts(cases // CELLS, folder)
+    provider = Provider(seed, FAULTS)
     with stub_provider(provider.answer, models=["m"]) as stub:
         provider.requests = stub.requests
-        killed = _start(folder, stub.url, 1)
+        killed = start(folder, stub.url, 1)
         while len(provider.delivered) < len(prompts) // 2:
             time.sleep(0.01)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
-        provider.forget_what_is_not_in(_cache(folder, 1))
+        provider.forget_what_is_not_in(cache(folder, 1), 1)
         jobs = 1
         for cell in range(1, CELLS + 1):
             whole = False
             while not whole:
                 jobs += 1
                 assert jobs < 20 * CELLS, "it never ends"
-                assert _start(folder, stub.url, cell).wait() == 0, (folder / "log").read_text()
-                responses = files.read_parquet(_output(folder, cell), Responses)
+                assert start(folder, stub.url, cell).wait() == 0, printed(folder, cell)
+                responses = files.read_parquet(output(folder, cell), Responses)
                 whole = (responses["finish_reason"] == "stop").all()
     print(f"{len(provider.requests)} requests of {jobs} jobs, one of which was killed")
     print(", ".join(f"{name}: {count}" for name, count in sorted(provider.faults.items())))
@@ -92,16 +87,30 @@ def ask(cases: int, seed: int, folder: Path) -> Tally:
     )
     tally = Tally("api_faults")
     for cell in range(1, CELLS + 1):
-        responses = files.read_parquet(_output(folder, cell), Responses)
+        responses = files.read_parquet(output(folder, cell), Responses)
         for prompt, reply in zip(prompts, responses["response"], strict=True):
             tally.add("reply of a faulty provider", provider.wrong(prompt, cell, reply))
     return tally
 
 
+def write_prompts(count: int, folder: Path) -> list[str]:
+    """Write so many prompts, and return them."""
+    prompts = [f"Question {number}?" for number in range(count)]
+    rows = [
+        {"prompt_id": files.sha256_text(text)[:12], "prompt": text, "source": "s", "category": None}
+        for text in prompts
+    ]
+    table = pl.DataFrame(rows, schema_overrides={"category": pl.String})
+    files.write_parquet(table, folder / "prompts.parquet", Prompts)
+    return prompts
+
+
 class Provider:
     """Answers or fails at random, and knows what it has answered."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, faults: Mapping[str, Reply]) -> None:
+        """Fail in three of ten requests, by one of ``faults``."""
+        self._faults = faults
         self.requests: list[dict] = []
         self.faults: Counter[str] = Counter()
         # (prompt, seed): the texts that were sent whole.
@@ -116,20 +125,22 @@ class Provider:
             return Reply("Hello.")
         text = f"Reply {number} to {message}"
         with self._lock:
-            fault = self._random.choice(list(_FAULTS)) if self._random.random() < 0.3 else "none"
+            fails = self._random.random() < 0.3
+            fault = self._random.choice(list(self._faults)) if fails else "none"
             self.faults[fault] += 1
             if fault in ("none", "answered twice"):
                 key = (message, self.requests[number]["seed"])
                 self.delivered.setdefault(key, []).append(text)
-        return replace(_FAULTS.get(fault, Reply()), text=text)
+        return replace(self._faults.get(fault, Reply()), text=text)
 
-    def forget_what_is_not_in(self, cache: Path) -> None:
+    def forget_what_is_not_in(self, cache: Path, seed: int) -> None:
         """Take back what was sent to a process that was killed before it kept it."""
         kept = {entry["response"] for entry in files.read_json_lines(cache)}
-        for key, texts in list(self.delivered.items()):
-            if not kept.intersection(texts):
-                del self.delivered[key]
-                self.swallowed_by_kill += 1
+        for of in [of for of in self.delivered if of[1] == seed]:
+            texts = self.delivered.pop(of)
+            if left := [text for text in texts if text in kept]:
+                self.delivered[of] = left
+            self.swallowed_by_kill += len(texts) - len(left)
 
     def wrong(self, prompt: str, seed: int, reply: str) -> str | None:
         """What is wrong with a reply, if something is."""
@@ -139,7 +150,8 @@ class Provider:
         return None if len(texts) == 1 else f"{prompt} was answered {len(texts)} times"
 
 
-def _start(folder: Path, url: str, cell: int) -> subprocess.Popen[bytes]:
+def start(folder: Path, url: str, cell: int, *options: str) -> subprocess.Popen[bytes]:
+    """Start the job of a cell, whose seed is its number."""
     model = {
         "name": "m",
         "kind": "openai",
@@ -157,16 +169,27 @@ def _start(folder: Path, url: str, cell: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(REPOSITORY / "workflow/scripts/generate.py")]
     command += ["--model", json.dumps(model), "--temperature", "1", "--seed", str(cell)]
     command += ["--prompts", "prompts.parquet", "--cache", "cache"]
-    command += ["--output", str(_output(folder, cell))]
-    with (folder / "log").open("wb") as log:
+    command += ["--output", str(output(folder, cell)), *options]
+    with _log(folder, cell).open("wb") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
 
-def _output(folder: Path, cell: int) -> Path:
+def printed(folder: Path, cell: int) -> str:
+    """What the last job of a cell has printed."""
+    return _log(folder, cell).read_text(encoding="utf-8")
+
+
+def _log(folder: Path, cell: int) -> Path:
+    return folder / f"cell{cell}.log"
+
+
+def output(folder: Path, cell: int) -> Path:
+    """The replies of a cell."""
     return folder / f"T1_seed{cell}.parquet"
 
 
-def _cache(folder: Path, cell: int) -> Path:
+def cache(folder: Path, cell: int) -> Path:
+    """Where the replies of a cell are kept as they arrive."""
     return folder / "cache/m" / f"T1_seed{cell}.jsonl"
 
 

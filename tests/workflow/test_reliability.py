@@ -39,6 +39,11 @@ def test_no_reply_of_a_faulty_provider_is_lost_swapped_or_paid_for_twice() -> No
     assert printed.endswith("api_faults: 100 cases tried, 0 lost\n")
 
 
+def test_no_call_more_than_the_budget_is_sent_and_none_is_in_vain() -> None:
+    printed = reliability("api_budget", "--cases", "60", "--rounds", "3")
+    assert printed.endswith("api_budget: 64 cases tried, 0 lost\n")
+
+
 def test_the_committed_attacks_on_judges_are_those_that_are_described() -> None:
     made = reliability("attack_replies")
     committed = REPOSITORY / "tests/reliability/attack_replies.jsonl"

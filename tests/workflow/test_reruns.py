@@ -129,6 +129,7 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
         configure(lambda config: config.update(prices={"currency": "EUR", "gpu_hour": 2})),
         {"cost": 1},
     ),
+    "a budget": (configure(lambda config: config.update(budget={"calls": 9})), {}),
     "text in the page": (
         configure(lambda config: config.update(report={"text": "include"})),
         {"report_page": 1},

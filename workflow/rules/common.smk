@@ -146,6 +146,9 @@ SHARED_CACHE = (
     if config["cache"]
     else ""
 )
+# So is what the run may send to APIs: another budget makes nothing old.
+CALLS = f"{RUN}/cache/calls"
+BUDGET = f"--budget {CALLS} {config['budget']['calls']}" if "budget" in config else ""
 PROMPTS = f"{RUN}/prompts.parquet"
 CELL = f"{RUN}/responses/{{model}}/T{{temperature}}_seed{{seed}}"
 VERDICTS = f"{RUN}/verdicts/{{judge}}/{{model}}"
@@ -332,7 +335,7 @@ def generate_command(prompts, entries):
     return (
         f"{command} --fetched {{input.fetched:q}}"
         " --temperature {wildcards.temperature} --seed {wildcards.seed}"
-        f" --prompts {prompts} --cache {RUN}/cache/responses {SHARED_CACHE}"
+        f" --prompts {prompts} --cache {RUN}/cache/responses {SHARED_CACHE} {BUDGET}"
         " --output {output.responses:q} > {log:q} 2>&1"
     )
 
@@ -348,6 +351,6 @@ def judge_command(responses, grid):
         " --prompts {input.prompts:q}"
         f" --responses {responses} {grid}"
         f" --cache {RUN}/cache/verdicts/{{wildcards.judge}}/{{wildcards.model}}.jsonl"
-        f" {SHARED_CACHE}"
+        f" {SHARED_CACHE} {BUDGET}"
         " --output {output.verdicts:q} > {log:q} 2>&1"
     )

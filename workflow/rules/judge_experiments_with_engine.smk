@@ -45,7 +45,7 @@ rule judge_sample:
         )
         + " --fetched {input.fetched:q} --sample {input.sample:q} --prompts {input.prompts:q}"
         f" --responses {RUN}/responses {GRID}"
-        f" --cache {RUN}/cache/verdicts/{{wildcards.judge}} {SHARED_CACHE}"
+        f" --cache {RUN}/cache/verdicts/{{wildcards.judge}} {SHARED_CACHE} {BUDGET}"
         " --output {output.verdicts:q} --manifest {output.manifest:q} > {log:q} 2>&1"
 
 
@@ -132,7 +132,7 @@ rule rejudge:
         launched("python workflow/scripts/rejudge.py --judge {params.judge:q}", JUDGES)
         + " --fetched {input.fetched:q} --texts {input.texts:q} --repeats {params.repeats}"
         " --temperature {params.temperature}"
-        f" --cache {RUN}/cache/rejudged/{{wildcards.judge}}.jsonl"
+        f" --cache {RUN}/cache/rejudged/{{wildcards.judge}}.jsonl {BUDGET}"
         " --output {output:q} > {log:q} 2>&1"
 
 

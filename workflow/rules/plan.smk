@@ -15,7 +15,10 @@ PLAN_SETTINGS = json.dumps(
         "temperatures": TEMPERATURES,
         "seeds": SEEDS,
         "sharing": "model" if SHARED else "cell",
-        **{key: config[key] for key in ("prompts", "prices") if key in config},
+        "calls": CALLS,
+        **{
+            key: config[key] for key in ("prompts", "prices", "budget") if key in config
+        },
         **{
             key: [with_folder(entry) for entry in config[key]]
             for key in ("models", "judges")

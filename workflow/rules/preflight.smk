@@ -1,5 +1,6 @@
 # Takes: the jobs of a run. Makes: sure, before the first of them, that what they need is there.
 from refusal_stability import gpu_checks, nodes
+from refusal_stability.budget import Budget
 from refusal_stability.preflight import check_providers
 
 
@@ -33,6 +34,9 @@ onstart:
             nodes.check_machine(
                 {job.rule.name for job in jobs if job.resources.get("mpi")}
             )
-        check_providers(asked_apis(jobs))
+        check_providers(
+            asked_apis(jobs),
+            Budget(config.get("budget", {}).get("calls"), Path(CALLS)),
+        )
     except RefusalStabilityError as error:
         sys.exit(f"error: {error}")

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, engine, files, generation, generation_api, nodes
+from refusal_stability import budget, command, engine, files, generation, generation_api, nodes
 from refusal_stability.contracts import Prompts, Responses
 from refusal_stability.hub_weights import pinned
 from refusal_stability.result_cache import ResultCache
@@ -26,6 +26,9 @@ def main() -> None:
         "--shared-cache", type=Path, help="folder of replies of a model with weights, of all runs"
     )
     parser.add_argument(
+        "--budget", nargs=2, metavar=("FILE", "CALLS"), help="counted calls of APIs, and the most"
+    )
+    parser.add_argument(
         "--output", type=Path, required=True, help="responses, Parquet; its manifest beside it"
     )
     args = parser.parse_args()
@@ -36,7 +39,12 @@ def main() -> None:
     if args.model.get("kind") == "openai":
         cache = args.cache / args.model["name"] / f"{args.output.stem}.jsonl"
         responses, manifest = generation_api.generate_cell(
-            args.model, args.temperature, args.seed, prompts, cache
+            args.model,
+            args.temperature,
+            args.seed,
+            prompts,
+            cache,
+            budget.of_arguments(args.budget),
         )
     else:
         model = pinned(args.model, args.fetched)

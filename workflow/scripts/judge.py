@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, engine, files, judging, judging_engine, nodes
+from refusal_stability import budget, command, engine, files, judging, judging_engine, nodes
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
@@ -36,6 +36,9 @@ def main() -> None:
     parser.add_argument(
         "--shared-cache", type=Path, help="folder of verdicts of a judge with weights, of all runs"
     )
+    parser.add_argument(
+        "--budget", nargs=2, metavar=("FILE", "CALLS"), help="counted calls of APIs, and the most"
+    )
     args = parser.parse_args()
     if nodes.number(args.judge) > 0:
         engine.lend_node(pinned(args.judge, args.fetched))
@@ -48,7 +51,9 @@ def main() -> None:
     cache = args.cache
     if "weights" in judge:
         cache = args.shared_cache and ResultCache(args.shared_cache, "cell")
-    verdicts, manifest = judging.judge_model(judge, model, prompts, responses, cache)
+    verdicts, manifest = judging.judge_model(
+        judge, model, prompts, responses, cache, budget.of_arguments(args.budget)
+    )
     files.write_parquet(verdicts, args.output, Verdicts, manifest)
     print(judging.summary(manifest), file=sys.stderr)
     judging_engine.end_engine(judge)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, engine, files, judging, judging_engine, nodes
+from refusal_stability import budget, command, engine, files, judging, judging_engine, nodes
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import AgreementSample, Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
@@ -37,6 +37,9 @@ def main() -> None:
         "--cache", type=Path, required=True, help="folder of what is not to be paid for twice"
     )
     parser.add_argument("--shared-cache", type=Path, help="folder of verdicts, of all runs")
+    parser.add_argument(
+        "--budget", nargs=2, metavar=("FILE", "CALLS"), help="counted calls of APIs, and the most"
+    )
     args = parser.parse_args()
     judge = pinned(complete(args.judge), args.fetched)
     if nodes.number(judge) > 0:
@@ -57,7 +60,9 @@ def main() -> None:
         if "weights" in judge:
             # One engine for all models.
             cache = args.shared_cache and ResultCache(args.shared_cache, "model")
-        verdicts, manifests[model] = judging.judge_model(judge, model, prompts, responses, cache)
+        verdicts, manifests[model] = judging.judge_model(
+            judge, model, prompts, responses, cache, budget.of_arguments(args.budget)
+        )
         verdicts = verdicts.join(sampled, on=RESPONSE, how="semi", maintain_order="left")
         files.write_parquet(verdicts, path, Verdicts)
     files.write_json(manifests, args.manifest)

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, engine, files, judging_engine, nodes, rejudging
+from refusal_stability import budget, command, engine, files, judging_engine, nodes, rejudging
 from refusal_stability.contracts import NoiseSample, Rejudged
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
@@ -22,6 +22,9 @@ def main() -> None:
     parser.add_argument(
         "--cache", type=Path, required=True, help="answers that are not to be paid for twice"
     )
+    parser.add_argument(
+        "--budget", nargs=2, metavar=("FILE", "CALLS"), help="counted calls of APIs, and the most"
+    )
     parser.add_argument("--output", type=Path, required=True, help="labels, Parquet")
     args = parser.parse_args()
     judge = pinned(complete(args.judge), args.fetched)
@@ -29,7 +32,14 @@ def main() -> None:
         engine.lend_node(judge)
         return
     texts = files.read_parquet(args.texts, NoiseSample)
-    labels = rejudging.rejudge(judge, texts, args.repeats, args.temperature, args.cache)
+    labels = rejudging.rejudge(
+        judge,
+        texts,
+        args.repeats,
+        args.temperature,
+        args.cache,
+        budget.of_arguments(args.budget),
+    )
     files.write_parquet(labels, args.output, Rejudged)
     judging_engine.end_engine(judge)
 

@@ -35,5 +35,9 @@ class InvalidVerdictsError(RefusalStabilityError):
     """A judge gave too many verdicts without a valid label."""
 
 
+class BudgetError(RefusalStabilityError):
+    """A run has sent as many calls of APIs as it may."""
+
+
 class ProviderError(RefusalStabilityError):
     """A provider of models answers no request of this run: key, model, quota or network."""

@@ -11,6 +11,7 @@ from refusal_stability import versions
 from refusal_stability.answer_store import AnswerStore, answer_key
 from refusal_stability.api_settings import endpoint, takes_no_temperature
 from refusal_stability.asking import ask_all
+from refusal_stability.budget import UNLIMITED, Budget
 from refusal_stability.cells import request_seed
 from refusal_stability.generation import chat_messages, split_reasoning
 from refusal_stability.prompts import prompts_sha256
@@ -30,7 +31,12 @@ _NO_REPLY = {"response": "", "response_tokens": 0}
 
 
 def generate_cell(
-    model: dict[str, Any], temperature: float, seed: int, prompts: pl.DataFrame, cache: Path
+    model: dict[str, Any],
+    temperature: float,
+    seed: int,
+    prompts: pl.DataFrame,
+    cache: Path,
+    budget: Budget = UNLIMITED,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Generate one cell; see :func:`refusal_stability.generation.generate_cell`.
 
@@ -40,6 +46,7 @@ def generate_cell(
 
     Raises:
         ProviderError: the key, the model or a setting is refused, or nothing answers.
+        BudgetError: there are fewer calls left than it takes.
     """
     store = AnswerStore(cache, lambda entry: all(name in entry for name in _REPLY))
     sampling = _sampling(model, temperature)
@@ -60,7 +67,8 @@ def generate_cell(
         store.add(key, _read(completion, model.get("thinking", False)))
 
     failures: dict[str, str] = {}
-    with closing(ChatCompletions(model, RateLimit(model.get("requests_per_minute")))) as api:
+    limit = RateLimit(model.get("requests_per_minute"))
+    with closing(ChatCompletions(model, limit, budget)) as api:
         if missing:
             _try_out(model, api, next(iter(missing.values()))[1])
             failures = ask_all(model, missing, ask)

@@ -13,6 +13,7 @@ from refusal_stability import (
     judging_vllm,
     versions,
 )
+from refusal_stability.budget import UNLIMITED, Budget
 from refusal_stability.files import read_text, sha256_file, sha256_text
 from refusal_stability.judge_settings import FILE_KEYS, instructions_file, labels_of
 from refusal_stability.labels import ERROR, INCOMPLETE, VALID_LABELS
@@ -22,7 +23,8 @@ from refusal_stability.result_cache import ResultCache
 # judge (prompt_id, prompt, response) and where verdicts are kept: the file of a judge that is paid
 # for, the cache that runs share of one with weights of its own. It returns an answer a pair, in
 # their order - its label, and where there are any the reason why it is not valid and p_refuse,
-# p_partial, p_comply - and what its manifest says of the engine.
+# p_partial, p_comply - and what its manifest says of the engine. One behind an API takes the budget
+# of the run as well.
 _JUDGE_PAIRS = {
     "vllm": judging_vllm.judge_pairs,
     "classifier": judging_classifier.judge_pairs,
@@ -40,6 +42,7 @@ def judge_model(
     prompts: pl.DataFrame,
     responses: pl.DataFrame,
     cache: Path | ResultCache | None,
+    budget: Budget = UNLIMITED,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Give every response of one model a verdict; of a human judge, every one that he labelled.
 
@@ -51,6 +54,7 @@ def judge_model(
             :class:`~refusal_stability.contracts.Responses`.
         cache: a file in which a judge that is paid for keeps its verdicts as they arrive; of a
             judge with weights of its own, the cache that runs share, or None.
+        budget: what a judge behind an API may be asked.
 
     Returns:
         A table that keeps the contract :class:`~refusal_stability.contracts.Verdicts`, in the
@@ -62,7 +66,7 @@ def judge_model(
     if judge["kind"] == "human":
         verdicts, facts = judging_human.label_responses(judge, model, responses)
     else:
-        verdicts, facts = _judge_distinct(judge, prompts, responses, cache)
+        verdicts, facts = _judge_distinct(judge, prompts, responses, cache, budget)
     invalid = verdicts.filter(~pl.col("label").is_in(VALID_LABELS))
     manifest = {
         "version": versions.JUDGING,
@@ -93,6 +97,7 @@ def _judge_distinct(
     prompts: pl.DataFrame,
     responses: pl.DataFrame,
     cache: Path | ResultCache | None,
+    budget: Budget,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Ask a judge about every distinct (prompt, response), once."""
     instructions = read_text(Path(instructions_file(judge)))
@@ -104,7 +109,8 @@ def _judge_distinct(
         .unique(maintain_order=True)
         .join(prompts.select("prompt_id", "prompt"), on="prompt_id", maintain_order="left")
     )
-    answers, engine_facts = _JUDGE_PAIRS[judge["kind"]](judge, instructions, pairs, cache)
+    limits = {"budget": budget} if "model" in judge else {}
+    answers, engine_facts = _JUDGE_PAIRS[judge["kind"]](judge, instructions, pairs, cache, **limits)
     judged = pairs.select("prompt_id", "response").hstack(pl.DataFrame(answers, schema=_ANSWER))
     skipped = pl.when(pl.col("skipped") == INCOMPLETE)
     verdicts = to_judge.join(

@@ -15,6 +15,7 @@ from refusal_stability.asking import ask_all
 from refusal_stability.batch_anthropic import BatchAnthropic
 from refusal_stability.batch_log import BatchLog
 from refusal_stability.batch_openai import BatchOpenAI
+from refusal_stability.budget import UNLIMITED, Budget
 from refusal_stability.errors import ProviderError
 from refusal_stability.judging_batch import ask_in_batches
 from refusal_stability.labels import ERROR, JUDGE_REFUSED, UNKNOWN
@@ -44,7 +45,11 @@ _SPECIAL_TOKEN = re.compile(
 
 
 def judge_pairs(
-    judge: dict[str, Any], rubric: str, pairs: pl.DataFrame, cache: Path
+    judge: dict[str, Any],
+    rubric: str,
+    pairs: pl.DataFrame,
+    cache: Path,
+    budget: Budget = UNLIMITED,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Label each pair by an API's answer; see :mod:`refusal_stability.judging`.
 
@@ -53,6 +58,7 @@ def judge_pairs(
 
     Raises:
         ProviderError: the key, the model or a setting is refused, or nothing answers.
+        BudgetError: there are fewer calls left than it takes.
     """
     limit = RateLimit(judge.get("requests_per_minute"))
     store = VerdictStore(cache)
@@ -78,11 +84,11 @@ def judge_pairs(
         )
     failures: dict[str, str] = {}
     kind = (_BATCH_PROVIDERS if judge["batch"] else _PROVIDERS)[judge["kind"]]
-    with closing(kind(judge, limit)) as provider:
+    with closing(kind(judge, limit, budget)) as provider:
         if missing.keys() - under_way:
             _try_out(judge, provider, judge_message(rubric, "Say hello.", "Hello."))
         if judge["batch"]:
-            failures = ask_in_batches(judge, provider, missing, keep, log)
+            failures = ask_in_batches(judge, provider, missing, keep, log, budget)
         elif missing:
             failures = ask_all(judge, missing, lambda key: keep(key, provider.ask(missing[key])))
     entries = [store.get(key) or {"label": ERROR, "reason": failures[key]} for key in keys]
@@ -105,6 +111,7 @@ def ask_repeatedly(
     texts: pl.DataFrame,
     rounds: Sequence["Round"],
     cache: Path,
+    budget: Budget = UNLIMITED,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the answers about all texts, in their order, of each round.
 
@@ -118,9 +125,11 @@ def ask_repeatedly(
         texts: columns prompt and response.
         rounds: see :class:`refusal_stability.rejudging.Round`.
         cache: where answers are kept.
+        budget: what the run may send.
 
     Raises:
         ProviderError: the key, the model or a setting is refused, or nothing answers.
+        BudgetError: there are fewer calls left than it takes.
     """
     limit, store = RateLimit(judge.get("requests_per_minute")), VerdictStore(cache)
     messages = [_message(rubric, *row) for row in texts.select("prompt", "response").iter_rows()]
@@ -131,7 +140,7 @@ def ask_repeatedly(
         round_of = {"condition": one.condition, "repeat": one.repeat}
         keys = [verdict_key(settings | round_of, message) for message in messages]
         failures: dict[str, str] = {}
-        with closing(_PROVIDERS[own["kind"]](own, limit)) as provider:
+        with closing(_PROVIDERS[own["kind"]](own, limit, budget)) as provider:
             for batch in one.batches:
                 missing = {keys[place]: messages[place] for place in batch}
                 missing = {key: text for key, text in missing.items() if not store.get(key)}

@@ -10,6 +10,7 @@ from typing import Any
 from refusal_stability.api_settings import endpoint
 from refusal_stability.asking import MAX_FAILURES_IN_A_ROW
 from refusal_stability.batch_log import BatchLog, OpenBatch
+from refusal_stability.budget import UNLIMITED, Budget, NoCallError, refused
 from refusal_stability.errors import ProviderError
 from refusal_stability.providers import (
     Answer,
@@ -36,6 +37,7 @@ def ask_in_batches(
     messages: dict[str, str],
     keep: Keep,
     log: BatchLog,
+    budget: Budget = UNLIMITED,
 ) -> dict[str, str]:
     """Ask every message by batches and keep each answer; return {key: why} of those that failed.
 
@@ -47,8 +49,10 @@ def ask_in_batches(
         messages: by the keys of their verdicts.
         keep: called with a key and its answer; what it has kept is never asked again.
         log: the open batches.
+        budget: what the run may send; a batch counts with all its requests.
 
     Raises:
+        BudgetError: a batch is larger than what is left; earlier ones stay noted.
         ProviderError: no batch is taken, or nothing answers; what is under way stays noted.
     """
     failures: dict[str, FailedRequestError] = {}
@@ -58,7 +62,7 @@ def ask_in_batches(
         batches = _under_way(judge, provider, wanted, log)
         wanted -= set().union(*(batch.keys for batch in batches))
         left = {key: message for key, message in messages.items() if key in wanted}
-        batches += [_submit(judge, provider, part, log) for part in _parts(provider, left)]
+        batches += [_submit(judge, provider, part, log, budget) for part in _parts(provider, left)]
         for batch in batches:
             asked |= batch.keys
             for key in batch.keys:
@@ -109,9 +113,14 @@ def _submit(
     provider: BatchProvider,
     part: dict[str, dict[str, Any]],
     log: BatchLog,
+    budget: Budget,
 ) -> OpenBatch:
+    try:
+        budget.take(len(part))
+    except NoCallError as error:
+        raise refused(judge, error) from None
     batch = log.begin(endpoint(judge), part)
-    batch_id = _sent(judge, provider, list(part.values()), batch, log)
+    batch_id = _sent(judge, provider, list(part.values()), batch, log, budget)
     _say(
         f"Batch {batch_id}: {len(part)} requests, submitted. If this job ends before it has the "
         "answers, run it again: it waits for the same batch"
@@ -125,18 +134,21 @@ def _sent(
     requests: list[dict[str, Any]],
     batch: OpenBatch,
     log: BatchLog,
+    budget: Budget,
 ) -> str:
     for wait in [*islice(_waits(), judge["max_retries"]), None]:
         try:
             return provider.submit(requests, batch.submission)
         except RefusedRequestError as error:
             log.close(batch)
+            budget.give_back(len(requests))
             raise ProviderError(
                 f"{judge['name']}: {endpoint(judge)} takes no batch: {error}. Hint: set "
                 "batch: false if it has none; else look at the limits of your account"
             ) from error
         except ProviderError:
             log.close(batch)
+            budget.give_back(len(requests))
             raise
         except FailedRequestError as error:
             if wait is None:

@@ -1,8 +1,10 @@
 """The plan of a run as a text for a terminal: a table, and what its signs mean."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from refusal_stability import budget
 from refusal_stability.amounts import Amount, Grade
 from refusal_stability.plan import Plan, Work, total
 
@@ -27,7 +29,8 @@ def plan_text(settings: dict[str, Any], plan: Plan, pending: dict[str, str]) -> 
     """Return the text.
 
     Args:
-        settings: see :func:`refusal_stability.plan.make_plan`; besides, `config`, its files.
+        settings: see :func:`refusal_stability.plan.make_plan`; besides, `config`, its files,
+            `calls`, the file that counts those of APIs, and, if given, `budget`.
         plan: the plan.
         pending: {file that Snakemake would make: its rule}.
     """
@@ -36,6 +39,7 @@ def plan_text(settings: dict[str, Any], plan: Plan, pending: dict[str, str]) -> 
     works = [*plan.works, total(plan.works)]
     lines += _table([(*_HEADER, currency), *map(_row, works)])
     lines += ["", *_explanations(settings, plan, works)]
+    lines += _budget(settings, plan)
     others = [rule for rule in pending.values() if not rule.startswith(_ASKING)]
     if others:
         lines.append(f"Besides, at no such cost: {', '.join(sorted(set(others)))}.")
@@ -119,6 +123,30 @@ def _explanations(settings: dict[str, Any], plan: Plan, works: list[Work]) -> It
         )
     if any(work.money is None for work in works):
         yield "no price: give `prices` in the configuration, see config/README.md"
+
+
+def _budget(settings: dict[str, Any], plan: Plan) -> Iterable[str]:
+    """What is left of a budget, and whether that is enough."""
+    if "budget" not in settings:
+        return
+    most, sent = settings["budget"]["calls"], budget.sent(Path(settings["calls"]))
+    models, judges = (
+        {entry["name"] for entry in settings[key] if "model" in entry}
+        for key in ("models", "judges")
+    )
+    calls = sum(
+        (w.calls for w in plan.works if (w.judge in judges if w.judge else w.model in models)),
+        Amount(),
+    )
+    yield (
+        f"budget.calls: {max(most - sent, 0):,} of {most:,} calls of APIs are left; planned: "
+        f"{calls.text()}, plus one a job and retries"
+    )
+    if calls.grade is not Grade.UNKNOWN and calls.value > most - sent:
+        yield (
+            "   warning: that is too few: the run would stop there, with every answer kept. "
+            "Hint: raise budget.calls, or ask fewer prompts"
+        )
 
 
 def _origin(work: Work) -> str:

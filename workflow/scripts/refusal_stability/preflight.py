@@ -6,6 +6,8 @@ from contextlib import closing
 from typing import Any
 
 from refusal_stability.api_settings import endpoint
+from refusal_stability.budget import UNLIMITED, Budget
+from refusal_stability.errors import BudgetError
 from refusal_stability.provider_anthropic import Anthropic
 from refusal_stability.provider_openai import ChatCompletions
 from refusal_stability.providers import FailedRequestError
@@ -16,11 +18,16 @@ _PROVIDERS = {"openai": ChatCompletions, "anthropic": Anthropic}
 _DELIVERY = {"timeout": 20, "max_retries": 1}
 
 
-def check_providers(entries: Iterable[dict[str, Any]]) -> None:
+def check_providers(entries: Iterable[dict[str, Any]], budget: Budget = UNLIMITED) -> None:
     """Look up the model of each entry, models and judges behind an API.
 
     A provider that cannot be asked is a warning on standard error: jobs may reach what this machine
-    does not. Without its SDK nothing is asked. Either way a job's own first request finds out.
+    does not. Without its SDK, or a call that it may send, nothing is asked. Either way a job's own
+    first request finds out.
+
+    Args:
+        entries: their settings.
+        budget: what the run may send; where a model can be looked up, that takes none of it.
 
     Raises:
         ProviderError: a key is refused, or a model is unknown or retired.
@@ -31,12 +38,15 @@ def check_providers(entries: Iterable[dict[str, Any]]) -> None:
     }
     for entry in different.values():
         try:
-            provider = _PROVIDERS[entry["kind"]](entry | _DELIVERY, RateLimit(None))
+            provider = _PROVIDERS[entry["kind"]](entry | _DELIVERY, RateLimit(None), budget)
         except ImportError:
             continue
         with closing(provider):
             try:
                 provider.look_up()
+            except BudgetError:
+                # A job that has all its answers needs no call; one that has not says so itself.
+                continue
             except FailedRequestError as error:
                 print(
                     f"warning: {entry['name']}: from here, {endpoint(entry)} cannot be asked for "

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from refusal_stability.budget import UNLIMITED, Budget, NoCallError, refused
 from refusal_stability.providers import (
     ANSWER_SCHEMA,
     Answer,
@@ -21,13 +22,13 @@ _ENDINGS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 class Anthropic:
     """A model behind the Messages API."""
 
-    def __init__(self, judge: dict[str, Any], limit: RateLimit) -> None:
+    def __init__(self, judge: dict[str, Any], limit: RateLimit, budget: Budget = UNLIMITED) -> None:
         """Raises ProviderError if the key's environment variable is not set."""
         import anthropic
 
         self._sdk, self._judge = anthropic, judge
         self.sdk = sdk_name(anthropic)
-        self._client = anthropic.Anthropic(**client_settings(judge, limit, anthropic))
+        self._client = anthropic.Anthropic(**client_settings(judge, limit, budget, anthropic))
         self._request: dict[str, Any] = {
             "model": judge["model"],
             "max_tokens": judge["max_tokens"],
@@ -46,6 +47,8 @@ class Anthropic:
             reply = self._client.messages.create(
                 **self._body(message), extra_body=self._unnamed or None
             )
+        except NoCallError as error:
+            raise refused(self._judge, error) from None
         except self._sdk.AnthropicError as error:
             raise failed(self._judge, self._sdk, error) from error
         return self._answer(reply)
@@ -71,6 +74,8 @@ class Anthropic:
         def ask_for_one_token() -> None:
             try:
                 self._client.messages.create(model=name, max_tokens=1, messages=hello)
+            except NoCallError as error:
+                raise refused(self._judge, error) from None
             except self._sdk.AnthropicError as error:
                 raise failed(self._judge, self._sdk, error) from error
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from refusal_stability.budget import UNLIMITED, Budget, NoCallError, refused
 from refusal_stability.providers import (
     ANSWER_SCHEMA,
     Answer,
@@ -26,13 +27,13 @@ _RESPONSE_FORMAT = {
 class ChatCompletions:
     """A model behind the Chat Completions API, whoever asks it: a judge, or the workflow itself."""
 
-    def __init__(self, entry: dict[str, Any], limit: RateLimit) -> None:
+    def __init__(self, entry: dict[str, Any], limit: RateLimit, budget: Budget = UNLIMITED) -> None:
         """Raises ProviderError if the key's environment variable is not set."""
         import openai
 
         self._sdk, self._entry = openai, entry
         self.sdk = sdk_name(openai)
-        self._client = openai.OpenAI(**client_settings(entry, limit, openai))
+        self._client = openai.OpenAI(**client_settings(entry, limit, budget, openai))
         # OpenAI's reasoning models know only the new name, many other servers only the old one.
         self._max_tokens = "max_tokens" if "base_url" in entry else "max_completion_tokens"
 
@@ -44,10 +45,13 @@ class ChatCompletions:
         Raises:
             ProviderError: no message would get an answer.
             FailedRequestError: this one got none.
+            BudgetError: it may not be sent.
         """
         body = self._body(messages, max_tokens) | request
         try:
             completion = self._client.chat.completions.create(**body)
+        except NoCallError as error:
+            raise refused(self._entry, error) from None
         except self._sdk.OpenAIError as error:
             if is_filtered(getattr(error, "body", None)):
                 return None
@@ -81,9 +85,9 @@ class ChatCompletions:
 class OpenAI(ChatCompletions):
     """A judge behind the Chat Completions API."""
 
-    def __init__(self, judge: dict[str, Any], limit: RateLimit) -> None:
+    def __init__(self, judge: dict[str, Any], limit: RateLimit, budget: Budget = UNLIMITED) -> None:
         """Raises ProviderError if the key's environment variable is not set."""
-        super().__init__(judge, limit)
+        super().__init__(judge, limit, budget)
         self._request: dict[str, Any] = {}
         if judge["temperature"] is not None:
             self._request["temperature"] = judge["temperature"]

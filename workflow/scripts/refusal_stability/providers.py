@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from refusal_stability.api_settings import endpoint
+from refusal_stability.budget import Budget
 from refusal_stability.errors import ProviderError
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.rate_limit import RateLimit
@@ -30,6 +31,8 @@ _FATAL = {
 _PASSING = (408, 409, 429)
 # Least patience for a batch to be taken in, in seconds: it is many megabytes.
 SUBMIT_SECONDS = 600.0
+# Where a request may cost something; others ask about models and batches.
+_PAID = ("/chat/completions", "/messages")
 _NO_QUOTA = ("insufficient_quota", "billing_error")
 _FILTERED = ("content_filter", "content_policy_violation")
 
@@ -83,6 +86,7 @@ class Provider(Protocol):
         Raises:
             ProviderError: no message would get an answer.
             FailedRequestError: this one got none.
+            BudgetError: it may not be sent.
         """
 
     def look_up(self) -> None:
@@ -127,8 +131,12 @@ class BatchProvider(Provider, Protocol):
         """Yield key and answer, or what went wrong, of the requests of a batch that has ended."""
 
 
-def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) -> dict[str, Any]:
-    """Return what both SDKs' clients are made with. Every request waits for its turn, retries too.
+def client_settings(
+    entry: dict[str, Any], limit: RateLimit, budget: Budget, sdk: ModuleType
+) -> dict[str, Any]:
+    """Return what both SDKs' clients are made with.
+
+    Every request waits for its turn and is counted, retries too.
 
     Raises:
         ProviderError: the environment variable of the key is not set.
@@ -142,6 +150,12 @@ def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) ->
             f"{entry['name']}: the environment variable {variable} is not set. "
             "Hint: export your key in it; on a cluster, where you start snakemake"
         )
+
+    def before(request: Any) -> None:
+        limit.wait()
+        if request.method == "POST" and request.url.path.endswith(_PAID):
+            budget.take()
+
     return {
         "api_key": key,
         # Given, because the SDKs would otherwise take it from the environment, unseen.
@@ -149,7 +163,7 @@ def client_settings(entry: dict[str, Any], limit: RateLimit, sdk: ModuleType) ->
         "timeout": entry["timeout"],
         "max_retries": entry["max_retries"],
         "http_client": sdk.DefaultHttpxClient(
-            event_hooks={"request": [lambda _: limit.wait()]},
+            event_hooks={"request": [before]},
             # A connection a request: on one that is used again, an answer that a gateway sends
             # twice is read as that of the next request, and stands under another prompt.
             limits=httpx.Limits(max_keepalive_connections=0),

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from refusal_stability import judging_api, judging_classifier, judging_engine, judging_vllm
+from refusal_stability.budget import UNLIMITED, Budget
 from refusal_stability.files import read_text
 from refusal_stability.judge_settings import instructions_file
 
@@ -60,7 +61,12 @@ def rounds(n: int, repeats: int, temperature: float) -> Iterator[Round]:
 
 
 def rejudge(
-    judge: dict[str, Any], texts: pl.DataFrame, repeats: int, temperature: float, cache: Path
+    judge: dict[str, Any],
+    texts: pl.DataFrame,
+    repeats: int,
+    temperature: float,
+    cache: Path,
+    budget: Budget = UNLIMITED,
 ) -> pl.DataFrame:
     """Label every text under every condition.
 
@@ -70,6 +76,7 @@ def rejudge(
         repeats: labels of each text under each condition.
         temperature: of the condition `sampled`.
         cache: a file in which a judge behind an API keeps its answers as they arrive.
+        budget: what it may be asked.
 
     Returns:
         A table that keeps the contract :class:`~refusal_stability.contracts.Rejudged`.
@@ -77,6 +84,7 @@ def rejudge(
     Raises:
         InputError: the file that the judge follows, or its weights, cannot be used.
         ProviderError: the provider refuses the key, the model or a setting, or does not answer.
+        BudgetError: there are fewer calls left than it takes.
     """
     instructions = read_text(Path(instructions_file(judge)))
     every = list(rounds(texts.height, repeats, temperature))
@@ -86,7 +94,7 @@ def rejudge(
     else:
         # A model that takes no temperature is not asked at another one.
         every = [of for of in every if of.temperature is None or judge["temperature"] is not None]
-        answers = judging_api.ask_repeatedly(judge, instructions, texts, every, cache)
+        answers = judging_api.ask_repeatedly(judge, instructions, texts, every, cache, budget)
     columns = texts.select("model", "prompt_id", "response_sha256").with_row_index("text")
     schema = {"label": pl.String, "reason": pl.String} | dict.fromkeys(
         ("p_refuse", "p_partial", "p_comply"), pl.Float64
