@@ -15,8 +15,8 @@ from refusal_stability.adaptive import (
     two_phase,
 )
 from refusal_stability.adaptive_table import adaptive, caption
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.resampling import share_interval
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 R, P, C, UNKNOWN, NONE = 0, 1, 2, 3, 255
 

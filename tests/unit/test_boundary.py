@@ -11,8 +11,8 @@ from refusal_stability.beginnings import rescaled
 from refusal_stability.boundary import Asked, beginnings_of, boundary, caption
 from refusal_stability.boundary_figure import boundary as figure
 from refusal_stability.contracts import FirstTokens, Verdicts
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.labels import VALID_LABELS
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 TOKENS = ["No", "Sorry", "Maybe", "Well", "Yes", "Sure"]
 # What each token means: REFUSE, PARTIAL, COMPLY.

@@ -16,7 +16,7 @@ from refusal_stability.category_probe import (
     permutation_p,
 )
 from refusal_stability.errors import InputError
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 
 
 def probed(labels: Letters | pl.DataFrame, categories: str, **options: object) -> tuple:

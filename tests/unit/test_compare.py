@@ -8,7 +8,7 @@ from label_grids import Letters, assert_row, prompts_of, row, verdicts, verdicts
 from refusal_stability.compare import ALL, caption, compare
 from refusal_stability.contracts import Verdicts
 from refusal_stability.errors import InvalidVerdictsError
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 
 Table = pl.DataFrame
 

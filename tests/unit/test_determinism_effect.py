@@ -8,7 +8,7 @@ import pytest
 
 from refusal_stability import determinism_figure, files
 from refusal_stability.determinism_effect import Arm, caption, determinism_tables
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 
 MODES = ("default", "deterministic_kernels", "one_at_a_time", "batch_invariant")
 SAME = {"differ": 0, "differ_repeated": 0, "differ_cached": 0, "differ_company": 0}

@@ -11,6 +11,7 @@ import pytest
 from label_grids import assert_row, row
 from refusal_stability import judge_noise_figure
 from refusal_stability.errors import InputError
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.judge_noise_caption import caption
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.noise_sample import draw, texts_of
@@ -18,7 +19,6 @@ from refusal_stability.rejudged import Labels, across, changed, labels_of, noise
 from refusal_stability.rejudged_flips import corrected_flips
 from refusal_stability.rejudging import CONDITIONS, rounds
 from refusal_stability.resampling import Resamples
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 REPEATS = 5
 

@@ -11,8 +11,9 @@ import pytest
 
 from refusal_stability import paper, paper_methods
 from refusal_stability.errors import InputError
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.paper_facts import ranges, read_manifest, seen
-from refusal_stability.table_contracts import EXPERIMENT_TABLES, TABLES
+from refusal_stability.table_contracts import TABLES
 
 CITATIONS = (Path(__file__).parents[2] / "resources/citations.bib").read_text(encoding="utf-8")
 SETTINGS = {

@@ -6,9 +6,9 @@ import pytest
 
 from label_grids import Letters, grid_of, row, verdicts, verdicts_of_codes
 from refusal_stability.errors import InputError
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.pilot import by_temperature, caption, of_pilot, pilot, stratified_sample
 from refusal_stability.resampling import Resamples
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 
 def answered(labels: Letters | pl.DataFrame) -> tuple[pl.DataFrame, str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from label_grids import Letters, grid_of, row, verdicts_of_codes
 from refusal_stability.design_hours import DesignHours
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.plan_seeds import (
     EXTRAPOLATED,
     INTERVAL_WIDTH,
@@ -23,7 +24,6 @@ from refusal_stability.plan_seeds import (
     spread,
     variance_with,
 )
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 WANTED = {"width": 0.1, "difference": 0.1, "power": 0.8}
 

@@ -11,6 +11,7 @@ from label_grids import Letters, assert_row, row, verdicts, verdicts_of_codes
 from refusal_stability import judge_agreement_figure
 from refusal_stability.agreement import STATISTICS
 from refusal_stability.agreement_sample import draw, shares, strata_of
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiments import Judged
 from refusal_stability.resampling import Resamples
 from refusal_stability.sampled_agreement import (
@@ -19,7 +20,6 @@ from refusal_stability.sampled_agreement import (
     labelled,
     sampled_responses,
 )
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 
 def judged_of(labels: Letters | pl.DataFrame) -> Judged:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from label_grids import Letters, assert_row, grid_of, row, verdicts_of_codes
 from refusal_stability import experiment_figures
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.resampling import Resamples
 from refusal_stability.scoring import (
     A_MORE_STABLE,
@@ -18,7 +19,6 @@ from refusal_stability.scoring import (
     compare_scorings,
     values_of,
 )
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 LIMITS = [0.7, 0.8]
 

@@ -11,10 +11,10 @@ from scipy.special import ndtri
 from label_grids import Letters, grid_of, row, verdicts_of_codes
 from refusal_stability import experiments
 from refusal_stability.errors import ConfigError
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiment_settings import check, seed_arms
 from refusal_stability.label_files import load_labels
 from refusal_stability.seed_scope import caption, seed_scope, variance_ratio_interval
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 ARMS = {"m0": "cell", "m1": "prompt"}
 

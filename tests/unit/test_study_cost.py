@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.measured import all_cells, all_judgements
 from refusal_stability.study_cost import caption, study_cost
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 MODEL = {"name": "m", "weights": "demo", "max_model_len": 100, "max_tokens": 10, "gpus": 2}
 JUDGE = {"name": "j", "weights": "demo", "max_model_len": 100, "gpus": 1, "rubric": "rubric.txt"}

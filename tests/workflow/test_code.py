@@ -11,7 +11,8 @@ from pathlib import Path
 import yaml
 
 from refusal_stability.config import resolved
-from refusal_stability.table_contracts import COST, EXPERIMENT_TABLES, REPLICATION, TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
+from refusal_stability.table_contracts import COST, REPLICATION, TABLES
 from workspace import REPOSITORY, Workspace
 
 SCHEMA = yaml.safe_load(

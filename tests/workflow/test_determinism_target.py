@@ -1,7 +1,7 @@
 """The target `determinism` on the real engine, on a CPU: what it can run, and what it lacks."""
 
 from refusal_stability import files
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from workspace import Workspace, reduced_config
 
 

@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from refusal_stability import files
 from refusal_stability.beginnings import rescaled
 from refusal_stability.contracts import FirstTokens
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from workspace import REPOSITORY, Workspace
 
 MODELS = ("tiny-llama", "tiny-qwen2")

@@ -5,7 +5,7 @@ import pytest
 
 from refusal_stability import files
 from refusal_stability.contracts import AgreementSample, NoiseSample, Rejudged, ToLabel, Verdicts
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from workspace import Workspace, reduced_config
 
 PHRASES = {"name": "phrases", "kind": "string_match", "phrases": "resources/phrases/gcg.txt"}

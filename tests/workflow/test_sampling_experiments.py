@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refusal_stability import files
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from workspace import Workspace, copy_repository, reduced_config
 
 # Each experiment, and what is sure to be found in labels like those below.

@@ -14,6 +14,7 @@ rule cost:
             "prices",
             "amounts",
             "table_contracts",
+            "table_columns",
             "labels",
             "files",
         ),

@@ -11,6 +11,7 @@ rule figures:
             "comparison_figures",
             "contracts",
             "table_contracts",
+            "table_columns",
             "labels",
             "files",
         ),

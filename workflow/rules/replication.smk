@@ -4,7 +4,12 @@ rule replication:
     input:
         script="workflow/scripts/replication.py",
         package=package(
-            "replication", "table_contracts", "contracts", "labels", "files"
+            "replication",
+            "table_contracts",
+            "table_columns",
+            "contracts",
+            "labels",
+            "files",
         ),
         figures=config["published_figures"],
         tables=STATISTICS_TABLES,

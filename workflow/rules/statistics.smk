@@ -6,6 +6,7 @@ rule statistics:
         package=package(
             "tables",
             "table_contracts",
+            "table_columns",
             "grid",
             "resampling",
             "summaries",

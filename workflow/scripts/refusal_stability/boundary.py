@@ -11,13 +11,13 @@ from refusal_stability.beginnings import Beginnings, Learned, Path, folds_of
 from refusal_stability.cells import temperature_text
 from refusal_stability.comparisons import spearman
 from refusal_stability.contracts import POOLED
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiments import Judged, listed
 from refusal_stability.forecasts import expected_ssi, flip_chance
 from refusal_stability.labels import COMPLY, LABELS, REFUSE, VALID_LABELS
 from refusal_stability.ranking import auc, slope
 from refusal_stability.resampling import Resamples, interval, share_interval
 from refusal_stability.summaries import estimate, prompt_mean
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 FOLDS = 5
 PREDICTS, NOT_SHOWN, NOTHING = "predicts", "not shown to predict", "nothing to predict"

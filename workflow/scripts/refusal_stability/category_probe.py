@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 
 from refusal_stability.errors import InputError
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.grid import ALL_MODELS, Grid, with_all
 from refusal_stability.live_tables import LiveTables
 from refusal_stability.resampling import Resamples, interval
 from refusal_stability.summaries import estimate, prompt_mean
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.tests_of_difference import holm
 from refusal_stability.words import listed
 

@@ -3,13 +3,13 @@
 import numpy as np
 import polars as pl
 
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiments import Judged, categories_of, grid_of, label_shares
 from refusal_stability.grid import Grid
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.live_tables import LiveTables
 from refusal_stability.resampling import Resamples, interval
 from refusal_stability.summaries import estimate, prompt_mean, rates
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.tables import check_invalid_share
 from refusal_stability.tests_of_difference import holm, mcnemar, signed_rank
 from refusal_stability.words import listed

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from refusal_stability import files
 from refusal_stability.contracts import Verdicts
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.figure_parts import STYLE, save
 from refusal_stability.grid import Grid, make_grid
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.stability import stability
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.words import listed as listed
 
 # Verdicts by judge and model, each table keeps the contract Verdicts.

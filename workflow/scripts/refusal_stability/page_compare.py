@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 
 from refusal_stability.compare import ALL, compare
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.grid import ALL_MODELS
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 # {(judge, model): verdicts}
 Judged = Mapping[tuple[str, str], pl.DataFrame]

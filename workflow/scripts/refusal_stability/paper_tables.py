@@ -9,7 +9,8 @@ from pathlib import Path
 import dataframely as dy
 import polars as pl
 
-from refusal_stability.table_contracts import COST, EXPERIMENT_TABLES, REPLICATION, TABLES
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
+from refusal_stability.table_contracts import COST, REPLICATION, TABLES
 
 # What each table says, as its caption.
 CAPTIONS = {

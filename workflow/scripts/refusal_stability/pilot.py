@@ -7,12 +7,12 @@ import polars as pl
 from scipy.special import ndtr
 
 from refusal_stability.errors import InputError
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiments import Judged, listed
 from refusal_stability.grid import ALL_MODELS, Grid, with_all
 from refusal_stability.live_tables import LiveTables
 from refusal_stability.resampling import Resamples, interval, share_interval
 from refusal_stability.summaries import estimate, prompt_mean, with_sum, within_temperature
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.tests_of_difference import holm, page
 
 FALLS, RISES, NOT_SHOWN = "falls", "rises", "not shown"

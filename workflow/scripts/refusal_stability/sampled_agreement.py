@@ -8,12 +8,12 @@ import polars as pl
 
 from refusal_stability.agreement import SIZE, STATISTICS, agreement
 from refusal_stability.agreement_sample import RESPONSE, STRATA
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiments import Judged
 from refusal_stability.grid import ALL_MODELS
 from refusal_stability.labels import LABELS, VALID_LABELS
 from refusal_stability.resampling import Resamples, near_one_interval, share_interval
 from refusal_stability.summaries import estimate, frame
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 _CELLS = SIZE**2
 

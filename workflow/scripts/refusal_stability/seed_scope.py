@@ -15,12 +15,12 @@ from scipy.special import chdtri, fdtr, fdtri
 
 from refusal_stability.cells import temperature_text
 from refusal_stability.contracts import POOLED
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.grid import MISSING, Grid
 from refusal_stability.labels import LABELS, REFUSE, VALID_LABELS
 from refusal_stability.resampling import CONFIDENCE
 from refusal_stability.seed_effect import PERMUTATIONS, variance_inflation
 from refusal_stability.summaries import estimate
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 from refusal_stability.tests_of_difference import holm
 
 CELL, PROMPT, UNKNOWN = "cell", "prompt", "unknown"

@@ -5,8 +5,8 @@ from typing import Any
 import polars as pl
 
 from refusal_stability.amounts import Amount, Grade
+from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.plan import Work, make_plan, total
-from refusal_stability.table_contracts import EXPERIMENT_TABLES
 
 _AMOUNTS = ("calls", "input_tokens", "output_tokens", "hours", "gpu_hours")
 
