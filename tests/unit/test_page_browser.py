@@ -188,6 +188,7 @@ def test_a_chosen_model_stands_out_everywhere(chrome: Browser, file: Path) -> No
             assert "m1" in body.inner_text()
         page.get_by_role("button", name="m1").click()
         expect(faded).to_have_attribute("opacity", "1")
+        expect(page.locator("#explore-scoring svg")).to_contain_text("three-way")
         page.locator("#explore-measure").select_option("refusal_rate")
         expect(page.locator("#explore-models h3")).to_have_text("Refusal rate by model")
 

@@ -96,7 +96,9 @@ def _intervals(
     """Return estimates with their intervals: a row a value, within it a mark a model."""
     # In the order of the rows: names in an order of their own would be read as a program.
     y = alt.Y(f"{by}:N", sort=None, title=None)
-    y.axis = alt.Axis(labelLimit=180, domain=False, ticks=False)
+    # As in the figures, "three-way".
+    words = {"labelExpr": "replace(datum.label, '_', '-')"} if by == "scoring" else {}
+    y.axis = alt.Axis(labelLimit=180, domain=False, ticks=False, **words)
     base = _base().encode(y=y)
     n_values = len(values) if values else 3
     height = n_values * (_STEP * len(models) + _GAP)
