@@ -44,6 +44,16 @@ def test_no_call_more_than_the_budget_is_sent_and_none_is_in_vain() -> None:
     assert printed.endswith("api_budget: 64 cases tried, 0 lost\n")
 
 
+def test_two_at_once_lose_nothing() -> None:
+    printed = reliability("two_at_once", "--rounds", "2", "--keys", "5")
+    assert printed.endswith("two_at_once: 22 cases tried, 0 lost\n")
+
+
+def test_older_formats_are_read_and_newer_ones_refused() -> None:
+    printed = reliability("upgrades", "--planted")
+    assert printed.endswith("upgrades: 80 cases tried, 0 lost\n")
+
+
 def test_the_committed_attacks_on_judges_are_those_that_are_described() -> None:
     made = reliability("attack_replies")
     committed = REPOSITORY / "tests/reliability/attack_replies.jsonl"

@@ -23,6 +23,7 @@ sys.path.insert(0, "workflow/scripts")
 from refusal_stability import (
     command,
     experiment_settings,
+    formats,
     hub_weights,
     human_labels,
     judge_settings,
@@ -60,6 +61,7 @@ try:
             config["prompts"], Path("results", config["run"], "prompts.json")
         )
     if workflow.is_main_process:
+        formats.check_run(Path("results", config["run"]))
         human_labels.check_judges(config)
     # The (judge, model) pairs of a run that starts from labels; a run of models has none.
     LABEL_PAIRS = []

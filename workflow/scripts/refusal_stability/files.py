@@ -10,7 +10,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-from refusal_stability import versions
+from refusal_stability import formats, versions
 from refusal_stability.errors import ContractError, InputError
 
 # Of the bytes of the file beside it, in a manifest; those of format 1 may lack it.
@@ -32,7 +32,8 @@ def read_parquet(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
     """Read one stage's file.
 
     Raises:
-        InputError: it cannot be read, or is not the one that its manifest is of.
+        InputError: it cannot be read, is not the one that its manifest is of, or a newer version
+            wrote it.
         ContractError: it is wrong.
     """
     _check_manifest(path)
@@ -157,9 +158,11 @@ def _check_manifest(path: Path) -> None:
         return
     again = "Hint: delete both and run the same command again, and they are made again"
     try:
-        expected = json.loads(manifest.read_text(encoding="utf-8")).get(CHECKSUM)
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        expected = content.get(CHECKSUM)
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{manifest}: the manifest of {path} cannot be read. {again}") from error
+    formats.check(content, manifest)
     if expected is not None and path.exists() and sha256_file(path) != expected:
         raise InputError(
             f"{path}: not the file that its manifest {manifest.name} is of, so it was damaged or "

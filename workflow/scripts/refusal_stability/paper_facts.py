@@ -6,19 +6,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from refusal_stability import formats
 from refusal_stability.errors import InputError
 
 Manifest = dict[str, Any]
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises InputError if it is none."""
+    """Read a manifest. Raises InputError if it is none, or of a newer version."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        formats.check(manifest, path)
+    except (OSError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: not a readable manifest. Hint: delete it and run snakemake again"
         ) from error
+    return manifest
 
 
 def seen(manifests: Sequence[Manifest], key: str) -> str | None:
