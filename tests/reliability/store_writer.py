@@ -1,6 +1,6 @@
 """Keep replies in a cache that others write at the same time; for two_at_once.py.
 
-    python tests/reliability/store_writer.py FOLDER KEYS SEED
+    python tests/reliability/store_writer.py FOLDER FIRST_KEY LAST_KEY SEED
 
 Each key gets a random half of its requests, with this writer's own texts, and is read once more. It
 prints a line of JSON a key: the requests that it kept, and those that it found with no text at all
@@ -21,9 +21,9 @@ REQUESTS = 40
 
 
 def main() -> None:
-    folder, keys, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    folder, (first, last, seed) = Path(sys.argv[1]), map(int, sys.argv[2:])
     rng, store = random.Random(seed), reply_store(folder)
-    for number in range(keys):
+    for number in range(first, last + 1):
         key, requests = key_of(number), requests_of(number)
         kept = rng.sample(requests, REQUESTS // 2)
         store.add(key, [row(request, seed) for request in kept])

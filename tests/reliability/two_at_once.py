@@ -1,6 +1,6 @@
 """Does anything break where two people do the same thing at the same time?
 
-    .venv/bin/python tests/reliability/two_at_once.py [--rounds 20] [--keys 200] [--seed 0]
+    .venv/bin/python tests/reliability/two_at_once.py [--rounds 20] [--keys 100] [--seed 0]
 
 A second Snakemake in the folder of a run must be refused with Snakemake's message about its lock,
 whatever it is asked to do, and the run must end with the tables of an undisturbed one, having asked
@@ -42,7 +42,7 @@ WRITERS = 4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="second Snakemakes, and fetches")
-    parser.add_argument("--keys", type=int, default=200, help="of the cache of replies")
+    parser.add_argument("--keys", type=int, default=100, help="of the cache of replies")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     tally, rng = Tally("two_at_once"), random.Random(args.seed)
@@ -189,10 +189,10 @@ def _gets(served: dict[str, HubRepository]) -> int:
 
 def keep(keys: int, rng: random.Random, folder: Path, tally: Tally) -> None:
     """Keep replies under the same keys from several processes, some of which are killed."""
-    writers = [_writer(folder, keys, seed) for seed in range(WRITERS)]
+    writers = [_writer(folder, 0, keys, seed) for seed in range(WRITERS)]
     killed = 0
     while any(writer.poll() is None for writer in writers):
-        victim = _writer(folder, keys, WRITERS + killed)
+        victim = _writer(folder, rng.randrange(keys), keys, WRITERS + killed)
         time.sleep(rng.uniform(1.5, 4.0))
         victim.kill()
         victim.communicate()
@@ -223,8 +223,9 @@ def keep(keys: int, rng: random.Random, folder: Path, tally: Tally) -> None:
     print(f"{WRITERS} writers and {killed} killed ones; {left} unfinished parts, which none reads")
 
 
-def _writer(folder: Path, keys: int, seed: int) -> subprocess.Popen[str]:
-    command = [sys.executable, store_writer.__file__, str(folder), str(keys), str(seed)]
+def _writer(folder: Path, first: int, keys: int, seed: int) -> subprocess.Popen[str]:
+    command = [sys.executable, store_writer.__file__, str(folder)]
+    command += [str(first), str(keys - 1), str(seed)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
