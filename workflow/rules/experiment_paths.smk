@@ -24,6 +24,7 @@ def experiment_package(*modules):
     return package(
         *modules,
         "experiments",
+        "experiment_inputs",
         "experiment_figures",
         "words",
         "figure_parts",

@@ -1,27 +1,16 @@
 """Estimate from an adaptive sample, or replay one on labels, and say what it saves."""
 
-import argparse
-import json
 from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import adaptive_figure, command, experiments, files
+from refusal_stability import adaptive_figure, command, experiment_inputs, experiments
 from refusal_stability.adaptive_table import adaptive, caption
-from refusal_stability.contracts import PromptInfo
 from refusal_stability.design_hours import DesignHours
-from refusal_stability.tables import check_invalid_share
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--statistics", type=json.loads, required=True, help="`statistics` of the config, as JSON"
-    )
-    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
-    parser.add_argument(
-        "--verdicts", type=Path, nargs="+", required=True, help="files <judge>/<model>.parquet"
-    )
+    parser = experiment_inputs.parser(__doc__)
     parser.add_argument(
         "--further", type=Path, nargs="*", default=[], help="those of phase 2, if apart"
     )
@@ -30,14 +19,11 @@ def main() -> None:
     parser.add_argument("--audit", type=float, required=True, help="share of settled prompts")
     parser.add_argument("--draw", type=int, required=True, help="seed of the draw of the audit")
     parser.add_argument("--run", type=Path, required=True, help="folder of jobs like these")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the experiments")
     args = parser.parse_args()
-    prompts = files.read_parquet(args.prompts, PromptInfo)
     judged = experiments.read_verdicts(args.verdicts)
     for key, table in experiments.read_verdicts(args.further).items():
         judged[key] = pl.concat([judged[key], table])
-    grid = experiments.grid_of(judged, prompts["prompt_id"].to_list())
-    check_invalid_share(grid, args.statistics["max_invalid_share"])
+    grid = experiment_inputs.grid_of(args, judged)
     first = (args.seeds or grid.seeds)[: args.first]
     cells = [f"T{temperature}_seed{seed}" for temperature in grid.scopes[1:] for seed in first]
     table = adaptive(

@@ -1,13 +1,12 @@
 """Say how often judges' labels change with nothing else changing, and correct the flip rate."""
 
-import argparse
-import json
 from pathlib import Path
 
 import polars as pl
 
 from refusal_stability import (
     command,
+    experiment_inputs,
     experiments,
     files,
     judge_noise_caption,
@@ -16,29 +15,19 @@ from refusal_stability import (
     rejudged,
     rejudged_flips,
 )
-from refusal_stability.contracts import NoiseSample, PromptInfo, Rejudged
+from refusal_stability.contracts import NoiseSample, Rejudged
 from refusal_stability.resampling import Resamples
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--statistics", type=json.loads, required=True, help="`statistics` of the config, as JSON"
-    )
-    parser.add_argument("--prompts", type=Path, required=True, help="prompts, Parquet")
+    parser = experiment_inputs.parser(__doc__)
     parser.add_argument("--texts", type=Path, required=True, help="the texts, Parquet")
     parser.add_argument(
         "--rejudged", type=Path, nargs="+", required=True, help="their labels, a file a judge"
     )
-    parser.add_argument(
-        "--verdicts", type=Path, nargs="+", required=True, help="files <judge>/<model>.parquet"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder of the experiments")
     args = parser.parse_args()
-    prompt_ids = files.read_parquet(args.prompts, PromptInfo)["prompt_id"].to_list()
-    resamples = Resamples(
-        len(prompt_ids), args.statistics["bootstrap_resamples"], args.statistics["bootstrap_seed"]
-    )
+    prompt_ids = experiment_inputs.prompts_of(args)["prompt_id"].to_list()
+    resamples = Resamples(len(prompt_ids), *experiment_inputs.bootstrap_of(args))
     again = pl.concat(files.read_parquet(path, Rejudged) for path in args.rejudged)
     run: dict[str, list[pl.DataFrame]] = {}
     for (judge, model), table in experiments.read_verdicts(args.verdicts).items():

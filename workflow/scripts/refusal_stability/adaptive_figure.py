@@ -1,5 +1,6 @@
 """The figure of the experiment `adaptive`, drawn from its table; nothing is computed here."""
 
+import matplotlib.pyplot as plt
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,7 +13,6 @@ from refusal_stability.figure_parts import (
     errors,
     legend,
     nothing,
-    panels,
     wrapped,
 )
 
@@ -32,7 +32,12 @@ def adaptive(table: pl.DataFrame) -> Figure:
     table = table.filter(judge=judge)
     models = table["model"].unique(maintain_order=True).to_list()
     ways = [way for way in _WORDS if table[way].is_not_null().any()]
-    figure, every = panels(len(MEASURES), width=2.8, height=1.2 + 0.45 * len(models))
+    figure, every = plt.subplots(
+        1,
+        len(MEASURES),
+        figsize=(2.3 * len(MEASURES), 1.2 + 0.45 * len(models)),
+        layout="constrained",
+    )
     shifts = apart(len(ways), 0.2, 0.7)
     for number, (axes, (measure, words)) in enumerate(zip(every, MEASURES.items(), strict=True)):
         for way_number, way in enumerate(ways):
@@ -47,8 +52,8 @@ def adaptive(table: pl.DataFrame) -> Figure:
                 **look(way_number),
             )
         axes.set_title(words, fontsize=10)
-        shown = [wrapped(model, 1.4) for model in models] if number % 4 == 0 else []
-        axes.set_yticks(range(len(models)), shown or [""] * len(models), fontsize=8)
+        shown = [""] * len(models) if number else [wrapped(model, 1.4) for model in models]
+        axes.set_yticks(range(len(models)), shown, fontsize=8)
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.locator_params(axis="x", nbins=4)
