@@ -1,14 +1,12 @@
 """Experiments: each is a target of its own, on a finished run of models and on labels."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from experiment_runs import PROMPTS, check, labelled, without_most
 from refusal_stability import files
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import Workspace, copy_repository
+from workspace import Workspace
 
 # Each experiment, and whether something is sure to be found in labels like those below.
 EXPERIMENTS = {
@@ -20,50 +18,19 @@ EXPERIMENTS = {
     # One judge has given these labels.
     "judge_agreement": "No two judges have labelled the 100 sampled responses: nothing to compare",
 }
-# Of each experiment, its other tables.
-MORE_TABLES = {
-    "compare": ["compare_prompts"],
-    "judge_agreement": ["judge_agreement_confusion", "judge_agreement_responses"],
-}
-
-
-def check(workspace: Workspace, name: str, said: str) -> None:
-    """What the target prints is in its caption; its table keeps its contract; it is drawn."""
-    folder = workspace.run / "experiments"
-    caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
-    assert caption in said
-    for table in [name, *MORE_TABLES.get(name, [])]:
-        files.read_csv(folder / f"{table}.csv", EXPERIMENT_TABLES[table])
-    assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def write_labels(folder: Path) -> None:
-    """Write labels of one judge: qwen refuses everything; llama complies with a half, by turns."""
-    rng = np.random.default_rng(0)
-    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(["model", "prompt_id", "temperature", "seed", "label", "judge"])
-        for prompt in range(60):
-            for seed in (1, 2, 3):
-                for model, refuses in (("llama", prompt % 2 or rng.random() < 0.5), ("qwen", True)):
-                    label = "REFUSE" if refuses else "COMPLY"
-                    out.writerow([model, f"p{prompt}", "0.7", seed, label, "j"])
-    rows = [[f"p{prompt}", "s", "ab"[prompt % 2]] for prompt in range(60)]
-    with (folder / "info.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["prompt_id", "source", "category"], *rows])
 
 
 @pytest.fixture(scope="module")
 def of_labels(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = copy_repository(tmp_path_factory.mktemp("labels"))
-    write_labels(workspace.folder)
-    workspace.write_config(
-        {"run": "reduced", "labels": ["labels.csv"], "prompt_info": "info.csv"}
-        | {"statistics": {"bootstrap_resamples": 200}}
-    )
-    return workspace
+    """Of labels by which qwen refuses everything; llama complies with a half, by turns."""
+    rng = np.random.default_rng(0)
+    answers = [
+        (model, prompt, "0.7", seed, bool(refuses))
+        for prompt in range(PROMPTS)
+        for seed in (1, 2, 3)
+        for model, refuses in (("llama", prompt % 2 or rng.random() < 0.5), ("qwen", True))
+    ]
+    return labelled(tmp_path_factory.mktemp("labels"), answers)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -75,15 +42,8 @@ def test_on_labels_what_is_there_is_found(of_labels: Workspace, name: str) -> No
 
 
 def test_one_model_alone_is_no_error(of_labels: Workspace) -> None:
-    config = of_labels.read_config()
-    text = (of_labels.folder / "labels.csv").read_text(encoding="utf-8")
-    alone = [line for line in text.splitlines() if not line.startswith("qwen")]
-    (of_labels.folder / "alone.csv").write_text("\n".join(alone), encoding="utf-8")
-    of_labels.write_config(config | {"run": "alone", "labels": ["alone.csv"]})
-    result = of_labels.snakemake("--cores", "1", "--", *EXPERIMENTS)
-    of_labels.write_config(config)
-    assert result.returncode == 0, result.stderr
-    assert "nothing to compare" in result.stdout
+    said = without_most(of_labels, lambda line: not line.startswith("qwen"), EXPERIMENTS)
+    assert "nothing to compare" in said
 
 
 def test_a_run_is_compared_with_another(of_labels: Workspace) -> None:

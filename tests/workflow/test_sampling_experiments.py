@@ -1,14 +1,12 @@
 """Experiments on how much to ask: on labels, and on a finished run of models."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from experiment_runs import PROMPTS, check, labelled, without_most
 from refusal_stability import files
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import Workspace, copy_repository, reduced_config
+from workspace import Workspace, reduced_config
 
 # Each experiment, and what is sure to be found in labels like those below.
 EXPERIMENTS = {
@@ -21,47 +19,20 @@ SMALL = {"pilot": {"prompts": 6, "temperatures": [0.0, 1.0], "seeds": [1, 2]}}
 SMALL |= {"adaptive": {"first_seeds": 1, "audit": 0.1}}
 
 
-def check(workspace: Workspace, name: str, said: str) -> None:
-    """What the target prints is in its caption; its tables keep their contracts; it is drawn."""
-    folder = workspace.run / "experiments"
-    caption = (folder / f"{name}.txt").read_text(encoding="utf-8").strip()
-    assert caption in said
-    tables = sorted(folder.glob(f"{name}*.csv"))
-    assert tables
-    for table in tables:
-        files.read_csv(table, EXPERIMENT_TABLES[table.stem])
-    assert (folder / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def write_labels(folder: Path) -> None:
-    """Write labels of one judge: qwen refuses all; at T > 0 llama refuses a half, seed by seed."""
-    rng = np.random.default_rng(0)
-    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(["model", "prompt_id", "temperature", "seed", "label", "judge"])
-        for temperature in ("0", "0.7", "1"):
-            for seed in range(1, 6):
-                # Seeds of llama lean to one side, for all prompts.
-                chance = 0.3 + 0.1 * seed if temperature != "0" else 1.0
-                for prompt in range(60):
-                    for model, refuses in (("llama", rng.random() < chance), ("qwen", True)):
-                        label = "REFUSE" if refuses else "COMPLY"
-                        out.writerow([model, f"p{prompt}", temperature, seed, label, "j"])
-    rows = [[f"p{prompt}", "s", "ab"[prompt % 2]] for prompt in range(60)]
-    with (folder / "info.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([["prompt_id", "source", "category"], *rows])
-
-
 @pytest.fixture(scope="module")
 def of_labels(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = copy_repository(tmp_path_factory.mktemp("labels"))
-    write_labels(workspace.folder)
-    workspace.write_config(
-        {"run": "reduced", "labels": ["labels.csv"], "prompt_info": "info.csv"}
-        | {"statistics": {"bootstrap_resamples": 200}, "experiments": {"pilot": {"prompts": 30}}}
-    )
-    return workspace
+    """Of labels by which qwen refuses all; at T > 0 llama refuses a half, seed by seed."""
+    rng = np.random.default_rng(0)
+    answers = []
+    for temperature in ("0", "0.7", "1"):
+        for seed in range(1, 6):
+            # Seeds of llama lean to one side, for all prompts.
+            chance = 0.3 + 0.1 * seed if temperature != "0" else 1.0
+            for prompt in range(PROMPTS):
+                for model, refuses in (("llama", rng.random() < chance), ("qwen", True)):
+                    answers.append((model, prompt, temperature, seed, refuses))
+    folder = tmp_path_factory.mktemp("labels")
+    return labelled(folder, answers, experiments={"pilot": {"prompts": 30}})
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -73,16 +44,10 @@ def test_on_labels_what_is_there_is_found(of_labels: Workspace, name: str) -> No
 
 
 def test_one_model_at_one_temperature_is_no_error(of_labels: Workspace) -> None:
-    config = of_labels.read_config()
-    header, *lines = (of_labels.folder / "labels.csv").read_text(encoding="utf-8").splitlines()
-    alone = [line for line in lines if line.startswith("qwen") and ",0,1," in line]
-    text = "\n".join([header, *alone])
-    (of_labels.folder / "alone.csv").write_text(text, encoding="utf-8")
-    of_labels.write_config(config | {"run": "alone", "labels": ["alone.csv"]})
-    result = of_labels.snakemake("--cores", "1", "--", *EXPERIMENTS)
-    of_labels.write_config(config)
-    assert result.returncode == 0, result.stderr
-    assert "whether SSI falls with temperature cannot be said" in result.stdout
+    said = without_most(
+        of_labels, lambda line: line.startswith("qwen") and ",0,1," in line, EXPERIMENTS
+    )
+    assert "whether SSI falls with temperature cannot be said" in said
 
 
 @pytest.mark.parametrize("name", ["pilot", "adaptive"])
