@@ -34,7 +34,6 @@ else:
 
         include: "workflow/rules/shared_engine.smk"
     include: "workflow/rules/cost.smk"
-    include: "workflow/rules/preflight.smk"
 
 
 include: "workflow/rules/stability.smk"
@@ -61,6 +60,8 @@ else:
 
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/plan.smk"
+include: "workflow/rules/preflight.smk"
+include: "workflow/rules/failures.smk"
 
 
 if "published_figures" in config:

@@ -1,5 +1,5 @@
 # Takes: the jobs of a run. Makes: sure, before the first of them, that what they need is there.
-from refusal_stability import gpu_checks, nodes
+from refusal_stability import gpu_checks, nodes, slurm_queue
 from refusal_stability.budget import Budget
 from refusal_stability.preflight import check_providers
 
@@ -26,6 +26,13 @@ def asked_apis(jobs):
 onstart:
     jobs = [] if workflow.touch else list(workflow.dag.needrun_jobs())
     try:
+        executor = workflow.scheduler._executor
+        on_slurm = type(executor).__module__ == "snakemake_executor_plugin_slurm"
+        if on_slurm:
+            slurm_queue.prepare(executor, config["run"])
+        slurm_queue.check_queue(
+            {job.rule.name for job in jobs}, config["run"], needed=on_slurm
+        )
         # Elsewhere, a cluster gives its jobs their GPUs and nodes.
         if workflow.local_exec:
             gpu_checks.check_machine(

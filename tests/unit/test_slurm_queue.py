@@ -1,0 +1,110 @@
+"""Jobs of a run that Slurm has already. The real queue is asked in tests/workflow."""
+
+import asyncio
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from refusal_stability import slurm_queue
+from refusal_stability.errors import InputError
+
+RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+FOLDER = Path("/scratch/my|study")
+
+
+def line(
+    job: str = "7",
+    name: str = f"study_{RUN_ID}",
+    comment: str = "rule_generate_wildcards_tiny-llama_1_2",
+    folder: object = FOLDER,
+) -> str:
+    return f"{job}|{name}|{comment}|{folder}\n"
+
+
+def found(listed: str) -> list[str]:
+    return slurm_queue._of_run(listed, {"generate", "statistics"}, "study", FOLDER)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        line(),
+        line(comment="rule_statistics"),
+        # With a prefix of the user: slurm-jobname-prefix in the profile.
+        line(name=f"study_mine_{RUN_ID}"),
+        # A site may write comments of its own: better once too often than never.
+        line(comment="(null)"),
+    ],
+)
+def test_jobs_of_the_same_rules_run_and_folder_are_found(listed: str) -> None:
+    assert found(listed) == ["7"]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "",
+        line(folder="/scratch/other"),
+        line(name=f"other_{RUN_ID}"),
+        line(name=f"study2_{RUN_ID}"),
+        # The job that Snakemake itself runs in.
+        line(name="study", comment=""),
+        # Of another rule, whose name begins with that of one of these.
+        line(comment="rule_generate_arm_wildcards_tiny-llama_1_2"),
+        line(comment="rule_judge_wildcards_judge_tiny-llama"),
+    ],
+)
+def test_other_jobs_are_not(listed: str) -> None:
+    assert found(listed) == []
+
+
+def test_all_are_named_with_those_of_an_array() -> None:
+    assert found(line("7") + line("8_[3-9]") + line("9", name="wrap")) == ["7", "8_[3-9]"]
+
+
+def test_the_name_of_a_run_becomes_one_that_the_executor_takes() -> None:
+    assert slurm_queue.job_prefix("my.study-1_a") == "my_study-1_a"
+    assert len(slurm_queue.job_prefix("x" * 80)) == 50
+
+
+def test_jobs_bear_the_name_of_the_run_and_a_cancelled_job_is_seen_as_such() -> None:
+    executor_type = type("Executor", (), {"run_uuid": RUN_ID, "__module__": "plugin_for_test"})
+
+    async def ask(command: str) -> tuple[dict[str, str] | None, float | None]:
+        return {"1": "CANCELLED by 0", "2": "RUNNING"} if command == "sacct" else None, 0.1
+
+    plugin = SimpleNamespace(query_job_status=ask)
+    sys.modules["plugin_for_test"] = plugin
+    executor = executor_type()
+    slurm_queue.prepare(executor, "my.study")
+    del sys.modules["plugin_for_test"]
+    assert executor.run_uuid == f"my_study_{RUN_ID}"
+    states, seconds = asyncio.run(plugin.query_job_status("sacct"))
+    assert (states, seconds) == ({"1": "CANCELLED", "2": "RUNNING"}, 0.1)
+    assert asyncio.run(plugin.query_job_status("no answer")) == (None, 0.1)
+
+
+def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    (tmp_path / "squeue").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+def test_a_slurm_that_does_not_answer_stops_its_own_jobs_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue(tmp_path, monkeypatch, "echo 'slurm_load_jobs error: no contact' >&2; exit 1")
+    slurm_queue.check_queue({"generate"}, "study", needed=False)
+    with pytest.raises(InputError, match=r"squeue does not say .*: slurm_load_jobs error: no con"):
+        slurm_queue.check_queue({"generate"}, "study", needed=True)
+
+
+def test_without_slurm_or_without_jobs_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    slurm_queue.check_queue({"generate"}, "study", needed=True)
+    squeue(tmp_path, monkeypatch, "exit 1")
+    slurm_queue.check_queue(set(), "study", needed=True)

@@ -1,0 +1,12 @@
+# Takes: a run of which jobs failed. Makes: its last lines, which say which and where their logs are.
+from snakemake.logging import logger
+
+from refusal_stability import failed_jobs
+
+
+onerror:
+    failed = workflow.scheduler.failed
+    if failed:
+        # A target makes nothing.
+        waiting = sum(bool(job.output) for job in workflow.scheduler.remaining_jobs)
+        logger.error(failed_jobs.summary(failed, waiting))

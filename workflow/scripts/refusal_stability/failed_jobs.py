@@ -1,0 +1,38 @@
+"""The last lines of a run that failed: which jobs it was, and where their logs are."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+_SLURM_LOGS = Path(".snakemake/slurm_logs")
+# Of the failed jobs, so many are named.
+_NAMED = 100
+
+
+def summary(failed: Collection[Any], waiting: int) -> str:
+    """Return a line for each failed job: its rule, its wildcards and its logs.
+
+    Args:
+        failed: Snakemake's jobs.
+        waiting: how many others were not started: they need what failed, or the run ended before.
+    """
+    lines = sorted(map(_line, failed))
+    left_out = len(lines) - _NAMED
+    if left_out > 0:
+        lines[_NAMED:] = [f"  ... and {left_out} more"]
+    return "\n".join(
+        [
+            f"{len(failed)} job(s) failed, {waiting} more did not start:",
+            *lines,
+            "What is finished is kept. The same command runs what is missing.",
+        ]
+    )
+
+
+def _line(job: Any) -> str:
+    cell = ", ".join(f"{name} {value}" for name, value in job.wildcards.items())
+    # A job that never began has no log of its own; Slurm keeps one of each that failed.
+    logs = [log for log in map(str, job.log) if Path(log).is_file()]
+    folder = _SLURM_LOGS / f"rule_{job.rule.name}" / "_".join(job.wildcards).replace("/", "_")
+    logs += map(str, sorted(folder.glob("*.log"), key=lambda log: log.stat().st_mtime)[-1:])
+    return f"  {job.rule.name} {cell}".rstrip() + f": {', '.join(logs) or 'no log'}"
