@@ -1,6 +1,5 @@
 """Every figure and every caption, of ordinary runs and of runs that lack something."""
 
-import ast
 import re
 import warnings
 from dataclasses import dataclass, replace
@@ -13,7 +12,6 @@ import polars as pl
 import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, StrictUndefined
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from refusal_stability import comparison_figures, files
@@ -21,8 +19,6 @@ from refusal_stability.figure_parts import (
     COLOURS,
     DASHES,
     KINDS,
-    LABEL_COLOURS,
-    LABEL_HATCHES,
     MARKERS,
     OF_SEVERAL,
     STYLE,
@@ -341,27 +337,6 @@ def test_models_are_told_apart(runs: dict[str, Run]) -> None:
     assert (len(COLOURS), len(MARKERS), len(DASHES)) == (7, 10, 4)
 
 
-def lightness(colour: str, seen: np.ndarray) -> float:
-    """CIE L* (0 black, 100 white) of a colour as eyes see it, by a matrix on linear RGB."""
-    rgb = np.array(to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    y = float(np.clip(seen @ linear, 0, 1) @ [0.2126, 0.7152, 0.0722])
-    return 116 * y ** (1 / 3) - 16 if y > 0.008856 else 903.3 * y
-
-
-# Machado, Oliveira and Fernandes (2009), severity 1.
-DEUTERANOPIA = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
-PROTANOPIA = [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
-
-
-@pytest.mark.parametrize("seen", [np.eye(3), np.array(DEUTERANOPIA), np.array(PROTANOPIA)])
-def test_labels_are_told_apart_without_colour(seen: np.ndarray) -> None:
-    # From dark to light, 20 of 100 apart: a step of 10 is plain to see on paper.
-    light = [lightness(LABEL_COLOURS[label], seen) for label in VALID_LABELS]
-    assert np.diff(light).min() > 20
-    assert len(set(LABEL_HATCHES.values())) == 3
-
-
 def test_the_judge_of_the_figure_has_the_rows(runs: dict[str, Run]) -> None:
     data = runs["models"].data
     confusion = data.tables["judge_confusion"].filter(model="all")
@@ -377,17 +352,6 @@ def test_the_judge_of_the_figure_has_the_rows(runs: dict[str, Run]) -> None:
         ends = [text.get_text().splitlines()[0].rstrip("%") for text in axes.texts]
         shares = np.array(ends, dtype=float).reshape(3, 3)
         assert shares.sum(axis=1) == pytest.approx([100] * 3, abs=0.2)
-
-
-def listed(name: str) -> list[str]:
-    """A list of names in common.smk."""
-    text = (WORKFLOW / "rules/common.smk").read_text()
-    return ast.literal_eval(re.search(rf"^{name} = (\[.*?\])", text, re.M | re.S)[1])
-
-
-def test_rules_and_package_name_the_same() -> None:
-    assert sorted(listed("FIGURES")) == sorted(FIGURES)
-    assert set(TABLES) <= set(listed("TABLES"))
 
 
 CAPTIONS = [

@@ -12,6 +12,7 @@ import yaml
 
 from refusal_stability.config import resolved
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
+from refusal_stability.figures import FIGURES
 from refusal_stability.table_contracts import COST, REPLICATION, TABLES
 from workspace import REPOSITORY, Workspace
 
@@ -266,3 +267,14 @@ def test_snakemake_has_one_handler_for_the_start() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     for handler in ("onstart", "onsuccess", "onerror"):
         assert len(re.findall(rf"^{handler}:", text, flags=re.MULTILINE)) <= 1, handler
+
+
+def listed(name: str) -> list[str]:
+    """A list of names in common.smk."""
+    text = (REPOSITORY / "workflow/rules/common.smk").read_text(encoding="utf-8")
+    return ast.literal_eval(re.search(rf"^{name} = (\[.*?\])", text, re.M | re.S)[1])
+
+
+def test_rules_and_package_name_the_same() -> None:
+    assert sorted(listed("FIGURES")) == sorted(FIGURES)
+    assert set(TABLES) <= set(listed("TABLES"))
