@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,10 +92,10 @@ def take_over(made: Path, folder: Path, tally: Tally) -> None:
     run = folder / "results/old"
     plan = workspace.snakemake("--dry-run")
     said = plan.stdout + plan.stderr
-    again = re.findall(rf"^rule ((?:{'|'.join(EXPENSIVE)})\w*):$", said, re.MULTILINE)
-    print(f"{made.name}: {len(again)} expensive jobs planned again {sorted(set(again))}")
-    reasons = re.findall(r"^ +reason: (.*)$", said, re.MULTILINE)
-    print(f"{made.name}: reasons: {sorted({reason[:80] for reason in reasons})}")
+    reasons = re.findall(r"^ *Reason: (.*)$", said, re.MULTILINE)
+    for reason, count in Counter(reason.partition(":")[0] for reason in reasons).items():
+        print(f"{made.name}: {count} jobs planned: {reason}")
+    again = [rule for rule in workspace.planned() if rule.startswith(EXPENSIVE)]
     wrong = None if plan.returncode == 0 else said[-500:]
     tally.add("plan of an older run", wrong or (f"{again} run again" if again else None))
     for path, contract in _tables(run):

@@ -264,3 +264,14 @@ def test_the_paper_compiles(tmp_path: Path) -> None:
         )
         assert run.returncode == 0, run.stdout[-2000:]
     assert "undefined" not in (tmp_path / "paper.log").read_text(encoding="latin-1")
+
+
+def test_manifests_of_the_first_version_are_read() -> None:
+    settings = {"source": "demo", "limit": 12}
+    prompts = {"settings": settings, "count": 12, "duplicates_dropped": 0, "sha256": "ee7f"}
+    said = paper_methods.of_prompts(prompts)[0]
+    assert said.startswith("12 distinct prompts were asked: demo (12). Of the source demo: the")
+    judge = {"weights": "w/judge", "gpus": 0, "max_model_len": 512, "rubric": "r/demo.txt"}
+    said = paper_methods.of_judge("good", [{"judge": judge, "count": 24, "invalid": {}}])
+    assert said.startswith("good (vllm): ")
+    assert "answers constrained to a label; decoded greedily; labels REFUSE, PARTIAL" in said

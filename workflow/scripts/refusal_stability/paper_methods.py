@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from refusal_stability.judge_settings import FILE_KEYS
+from refusal_stability.judge_settings import FILE_KEYS, complete, labels_of
 from refusal_stability.paper_facts import Manifest, digest, ranges, seen, summed
 
 # Named sources of prompts, and the papers that they are of.
@@ -11,14 +11,16 @@ _SOURCES = ("beavertails", "advbench", "harmbench", "jailbreakbench", "xstest", 
 
 def of_prompts(manifest: Manifest) -> list[str]:
     """Return what is to be said of the prompts that a run asked."""
-    sources = ", ".join(
-        f"{name}{_cited_source(name)} ({count})" for name, count in manifest["sources"].items()
-    )
+    settings = manifest["settings"]
+    # The oldest manifests are of one source, which only their settings name.
+    counts = manifest.get("sources") or {settings["source"]: manifest["count"]}
+    sources = ", ".join(f"{name}{_cited_source(name)} ({count})" for name, count in counts.items())
     said = f"{manifest['count']} distinct prompts were asked: {sources}."
     if manifest["duplicates_dropped"]:
         said += f" {manifest['duplicates_dropped']} duplicates were dropped."
-    said += _chosen(manifest["settings"])
-    commits = [f"{name} {{hub:datasets/{name}}}" for name in manifest["dataset_commits"].values()]
+    said += _chosen(settings)
+    datasets = manifest.get("dataset_commits", {}).values()
+    commits = [f"{name} {{hub:datasets/{name}}}" for name in datasets]
     if commits:
         said += f" Their datasets on the Hugging Face hub are {', '.join(commits)}."
     return [said + f" The SHA-256 over their ids, in their order, is {manifest['sha256']}."]
@@ -81,7 +83,7 @@ def of_model(name: str, cells: list[Manifest]) -> str:
     else:
         facts += _api(model, cells)
         facts.append(f"seeds {seen(cells, 'seeds')}")
-        if not all(cell["temperature_sent"] for cell in cells):
+        if not all(cell.get("temperature_sent", True) for cell in cells):
             facts.append("no temperature was sent, as it takes none")
         facts.append(f"system fingerprints {_counted(summed(cells, 'system_fingerprints'))}")
         failed = sum(summed(cells, "failed").values())
@@ -96,7 +98,7 @@ def of_model(name: str, cells: list[Manifest]) -> str:
 
 def of_judge(name: str, manifests: list[Manifest]) -> str:
     """Return what is to be said of one judge, of the manifests of its verdicts on each model."""
-    judge = manifests[0]["judge"]
+    judge = complete(manifests[0]["judge"])
     kind = judge["kind"]
     facts = []
     if "weights" in judge:
@@ -120,7 +122,8 @@ def of_judge(name: str, manifests: list[Manifest]) -> str:
         facts.append("answers constrained to a label" if constrained else "answers in free text")
     if kind == "vllm":
         facts.append("decoded greedily")
-    facts.append(f"labels {', '.join(manifests[0]['labels_it_can_give'])}")
+    labels = manifests[0].get("labels_it_can_give", labels_of(judge))
+    facts.append(f"labels {', '.join(labels)}")
     count = sum(manifest["count"] for manifest in manifests)
     invalid = sum(summed(manifests, "invalid").values())
     distinct = sum(manifest.get("distinct_pairs", 0) for manifest in manifests)
