@@ -186,7 +186,7 @@ def caption(table: pl.DataFrame, ratios: pl.DataFrame, seeds: Sequence[int]) -> 
     shown = {
         CELL_MORE: "a shared seed inflates it",
         PROMPT_MORE: "it is larger with seeds of their own",
-        ALIKE: "which is not shown to differ from 1",
+        ALIKE: "it is not shown to differ from 1",
     }[row["verdict"]]
     return f"{text} The ratio of the two is {_times(row, 'ratio')}: {shown}."
 
