@@ -10,6 +10,8 @@ _SHARES = {
     "identical": "byte-identical replies",
     "flip_rate": "labels that flip",
 }
+# On the grid's line, and not crossed out by it.
+_WORDS = {"ha": "center", "va": "center", "fontsize": 9, "backgroundcolor": "white"}
 
 
 def determinism(table: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
@@ -21,6 +23,8 @@ def determinism(table: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
     figure, axes = plt.subplots(
         1, 3, figsize=(9.0, 1.6 + 0.35 * len(arms)), width_ratios=[1, 1, 1.3], layout="constrained"
     )
+    # The last tick of a panel is not to touch the first of the next.
+    figure.get_layout_engine().set(wspace=0.06)
     for panel, (column, words) in zip(axes, _SHARES.items(), strict=False):
         for place, row in enumerate(table.iter_slices(1)):
             if row[column][0] is not None:
@@ -28,7 +32,7 @@ def determinism(table: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
                     row[column], [place], xerr=errors(row, column), capsize=2, **look(place)
                 )
             elif not row["available"][0]:
-                panel.text(0.5, place, "not available here", ha="center", va="center", fontsize=9)
+                panel.text(0.5, place, "not available here", **_WORDS)
         panel.set_title(words, fontsize=10)
         panel.set_xlabel("share of prompts")
         panel.set_xlim(-0.03, 1.03)
@@ -52,7 +56,9 @@ def _parting(panel: plt.Axes, table: pl.DataFrame, prompts: pl.DataFrame) -> Non
         tokens = prompts.filter(arm=row["arm"])["first_token"].sort().to_list()
         shares = [number / row["n"] for number in range(len(tokens) + 1)]
         # From nobody, before the first token.
-        panel.step([0, *tokens], shares, where="post", label=row["arm"], ms=4, **line_look(place))
+        # A marker for each of many prompts would hide the line.
+        look_of_arm = line_look(place) | {"ms": 4, "markevery": [-1]}
+        panel.step([0, *tokens], shares, where="post", label=row["arm"], **look_of_arm)
     if prompts.is_empty():
         panel.text(0.5, 0.5, "none", ha="center", va="center", transform=panel.transAxes)
         panel.set_xticks([])
