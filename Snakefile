@@ -62,6 +62,7 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/preflight.smk"
 include: "workflow/rules/failures.smk"
+include: "workflow/rules/records.smk"
 
 
 if "published_figures" in config:

@@ -8,7 +8,8 @@
 # Debian or Ubuntu, as root, on a machine that has no Slurm of its own: elsewhere it ends with
 # status 77. All that it writes is in FOLDER and /etc/slurm. A cluster that somebody forgot to stop
 # is stopped by the next start. Memory, cores and GPUs are promised, not there: jobs get what the
-# machine has. Limits of memory are not enforced; those of time are.
+# machine has. Limits of memory and time are enforced. A job of the partition urgent takes the place
+# of others, which start again behind it.
 set -euo pipefail
 
 MARK="# of refusal-stability's tests/slurm/cluster.sh"
@@ -100,7 +101,11 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=bf_interval=2,sched_interval=5
 SlurmdParameters=config_overrides
 GresTypes=gpu
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool
 SlurmctldPidFile=$folder/slurmctld.pid
@@ -110,6 +115,7 @@ SlurmdLogFile=$folder/slurmd.log
 NodeName=$host NodeAddr=127.0.0.1 CPUs=32 RealMemory=1000000 Gres=gpu:$GPUS State=UNKNOWN
 PartitionName=cpu Nodes=$host Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=$host MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes=$host MaxTime=INFINITE State=UP PriorityTier=2
 CONF
     printf '%s\nName=gpu File=%s/gpu/[0-%d]\n' "$MARK" "$folder" $((GPUS - 1)) > /etc/slurm/gres.conf
 
@@ -159,6 +165,7 @@ AccountingStorageHost=localhost
 AccountingStoragePort=$(sed -n 's/DbdPort=//p' /etc/slurm/slurmdbd.conf)
 AccountingStoragePass=$folder/munge/socket
 AccountingStorageTRES=gres/gpu
+AccountingStoreFlags=job_comment
 # A job with an account that nobody has is refused, as at most sites.
 AccountingStorageEnforce=associations
 CONF

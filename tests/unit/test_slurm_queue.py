@@ -69,20 +69,25 @@ def test_the_name_of_a_run_becomes_one_that_the_executor_takes() -> None:
     assert len(slurm_queue.job_prefix("x" * 80)) == 50
 
 
-def test_jobs_bear_the_name_of_the_run_and_a_cancelled_job_is_seen_as_such() -> None:
-    executor_type = type("Executor", (), {"run_uuid": RUN_ID, "__module__": "plugin_for_test"})
+@pytest.mark.parametrize("requeue", [True, False])
+def test_jobs_bear_the_name_of_the_run_and_their_states_are_read(requeue: bool) -> None:
+    workflow = SimpleNamespace(executor_settings=SimpleNamespace(requeue=requeue))
+    members = {"run_uuid": RUN_ID, "workflow": workflow, "__module__": "plugin_for_test"}
 
     async def ask(command: str) -> tuple[dict[str, str] | None, float | None]:
-        return {"1": "CANCELLED by 0", "2": "RUNNING"} if command == "sacct" else None, 0.1
+        if command == "no answer":
+            return None, 0.1
+        return {"1": "CANCELLED by 0", "2": "RUNNING", "3": "NODE_FAIL"}, 0.1
 
     plugin = SimpleNamespace(query_job_status=ask)
     sys.modules["plugin_for_test"] = plugin
-    executor = executor_type()
+    executor = type("Executor", (), members)()
     slurm_queue.prepare(executor, "my.study")
     del sys.modules["plugin_for_test"]
     assert executor.run_uuid == f"my_study_{RUN_ID}"
-    states, seconds = asyncio.run(plugin.query_job_status("sacct"))
-    assert (states, seconds) == ({"1": "CANCELLED", "2": "RUNNING"}, 0.1)
+    states, _ = asyncio.run(plugin.query_job_status("sacct"))
+    third = "PENDING" if requeue else "NODE_FAIL"
+    assert states == {"1": "CANCELLED", "2": "RUNNING", "3": third}
     assert asyncio.run(plugin.query_job_status("no answer")) == (None, 0.1)
 
 

@@ -22,7 +22,7 @@ def job_prefix(run: str) -> str:
 
 
 def prepare(executor: Any, run: str) -> None:
-    """Give jobs the name of their run, and let Snakemake see that a job was cancelled.
+    """Give jobs the name of their run, and mend how the plugin, 2.6 to 2.8, reads their states.
 
     Args:
         executor: Snakemake's for Slurm, before its first job.
@@ -32,11 +32,17 @@ def prepare(executor: Any, run: str) -> None:
     plugin = sys.modules[type(executor).__module__]
     ask = plugin.query_job_status
 
+    requeues = executor.workflow.executor_settings.requeue
+
+    def read(state: str) -> str:
+        # sacct says by whom: "CANCELLED by 1000". That would be taken for a job that still runs.
+        state = state.partition(" ")[0]
+        # Slurm starts it again. Its node, "None assigned" by then, would become part of sbatch.
+        return "PENDING" if state == "NODE_FAIL" and requeues else state
+
     async def query_job_status(*arguments: Any) -> tuple[dict[str, str] | None, float | None]:
         states, seconds = await ask(*arguments)
-        # sacct says by whom: "CANCELLED by 1000". That the plugin, 2.6 to 2.8, takes for a job
-        # that still runs, and waits for ever.
-        return states and {job: state.partition(" ")[0] for job, state in states.items()}, seconds
+        return states and {job: read(state) for job, state in states.items()}, seconds
 
     plugin.query_job_status = query_job_status
 
