@@ -6,9 +6,11 @@ must not have been computed again.
 """
 
 import argparse
+import base64
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +27,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from reliability.tally import Tally
 from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 
-# The controller is killed after at most so many seconds: longer than any job of the demo.
-LONGEST = 30.0
+# The controller is killed within this share of the time that a run takes: more than any job's.
+SHARE = 0.4
 # Of a job in its middle: its engine is up, and most of its requests are not answered yet.
 JOBS = ["generate.py", "judge.py"]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM]
+# So often the controller dies and its jobs live on, as they do when it alone runs out of memory.
+ALONE = 0.5
 # It says what a run took, and no two take the same.
 OF_TIMES = "cost.csv"
 
@@ -39,6 +43,7 @@ class Run:
     """The run under test, in its own copy of the repository, and what was seen to be finished."""
 
     workspace: Workspace
+    keeps_models: bool = False
     finished: dict[Path, int] = field(default_factory=dict)
     twice: list[str] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
@@ -65,23 +70,28 @@ class Run:
     def look(self) -> None:
         """Note the cells and verdicts that are finished, and those that were computed again."""
         for path in self.results.glob("[rv]*/*/*.json"):
-            try:
-                manifest, written = json.loads(path.read_text()), path.stat().st_mtime_ns
-            except (OSError, ValueError):
+            if self._is_incomplete(path):
                 continue
-            before = self.finished.setdefault(path, written)
-            # A job that was under way when its controller died ends, and its cell is begun again by
-            # the next; it then finds its replies in the cache.
-            if written != before and manifest["asked"] > 0:
+            asked = json.loads(path.read_text(encoding="utf-8"))["asked"]
+            written = path.stat().st_mtime_ns
+            if written != self.finished.setdefault(path, written) and asked > 0:
                 self.twice.append(f"{path.relative_to(self.results)} was computed twice")
             self.finished[path] = written
 
+    def _is_incomplete(self, path: Path) -> bool:
+        """Whether its job had not ended when the controller died, by Snakemake's own marker."""
+        name = base64.urlsafe_b64encode(bytes(path.relative_to(self.workspace.folder))).decode()
+        return (self.workspace.folder / ".snakemake/incomplete" / name).exists()
+
     def forget(self) -> None:
-        """Remove all results, for a run from the start."""
+        """Remove what the run made, for one from the start."""
         self.kill_jobs()
-        subprocess.run(
-            ["rm", "-rf", "results", ".snakemake"], cwd=self.workspace.folder, check=True
-        )
+        kept = ["demo_models", "prompts.parquet", "prompts.json"] if self.keeps_models else []
+        for path in [*self.results.glob("*"), self.workspace.folder / "results/cache"]:
+            if path.is_dir() and path.name not in kept:
+                shutil.rmtree(path)
+            elif path.name not in kept:
+                path.unlink(missing_ok=True)
         self.finished.clear()
 
     def kill_jobs(self) -> None:
@@ -108,60 +118,100 @@ def main() -> None:
     parser.add_argument("--job-kills", type=int, default=8, help="of processes of jobs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reduced", action="store_true", help="a small grid")
+    parser.add_argument(
+        "--finished", type=Path, help="repository with a finished reduced run; models are kept"
+    )
+    parser.add_argument("--seconds", type=float, help="that such a run takes, if it is there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(copy_repository(Path(folder)))
-        config = yaml.safe_load((REPOSITORY / "config/demo.yaml").read_text(encoding="utf-8"))
-        # With its cache, as users have it.
-        reduced = reduced_config() | {"cache": "results/cache"}
-        run.workspace.write_config(reduced if args.reduced else config)
+        if args.finished:
+            copy = shutil.copytree(args.finished, Path(folder, "copy"), symlinks=True)
+            run = Run(Workspace(Path(copy)), keeps_models=True)
+        else:
+            run = Run(copy_repository(Path(folder)))
+            run.workspace.write_config(_config(args.reduced))
+        tally = Tally("kills")
+        rng = random.Random(args.seed)
         try:
-            tally = _kills(run, random.Random(args.seed), args.kills, args.job_kills)
+            expected, seconds = (run.tables(), args.seconds) if args.finished else _undisturbed(run)
+            _kill_controllers(run, rng, args.kills, SHARE * seconds, expected, tally)
+            _kill_jobs(run, rng, args.job_kills, expected, tally)
         finally:
             run.kill_jobs()
     tally.report()
 
 
-def _kills(run: Run, rng: random.Random, kills: int, job_kills: int) -> Tally:
+def _config(reduced: bool) -> dict:
+    """The demo's, with its cache, as users have it."""
+    if reduced:
+        return reduced_config() | {"cache": "results/cache"}
+    return yaml.safe_load((REPOSITORY / "config/demo.yaml").read_text(encoding="utf-8"))
+
+
+def _undisturbed(run: Run) -> tuple[dict[str, bytes], float]:
+    """Let the run come to its end: its tables, and the seconds that it took."""
     began = time.monotonic()
     if run.start().wait() != 0:
         sys.exit(f"the undisturbed run failed:\n{run.last_words()}")
-    print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
-    expected = run.tables()
-    tally = Tally("kills")
+    seconds = time.monotonic() - began
+    print(f"undisturbed: {seconds:.0f} s", flush=True)
+    return run.tables(), seconds
+
+
+def _kill_controllers(
+    run: Run,
+    rng: random.Random,
+    kills: int,
+    longest: float,
+    expected: dict[str, bytes],
+    tally: Tally,
+) -> None:
+    if kills == 0:
+        return
     run.forget()
-    for number in range(kills):
-        if not _killed_controller(run, rng.uniform(0, LONGEST), tally):
+    killed = 0
+    while killed < kills:
+        if _killed_controller(run, rng.uniform(0, longest), rng.random() < ALONE, tally):
+            killed += 1
+            print(f"killed {killed} of {kills}", flush=True)
+        else:
             # The run was done before: its tables are looked at, and the next begins.
             _compare(run, expected, tally)
             run.forget()
-            _killed_controller(run, rng.uniform(0, LONGEST), tally)
-        print(f"{number + 1} of {kills}: {[*tally.kinds][-1]}", flush=True)
     _finish(run, tally)
     _compare(run, expected, tally)
-    for number in range(job_kills):
-        if number % 4 == 0:
-            run.forget()
-        _killed_job(run, rng, JOBS[number % 2], SIGNALS[number // 2 % 2], tally)
-        if number % 4 == 3 or number == job_kills - 1:
-            _finish(run, tally)
-            _compare(run, expected, tally)
-    return tally
 
 
-def _killed_controller(run: Run, delay: float, tally: Tally) -> bool:
+def _kill_jobs(
+    run: Run, rng: random.Random, kills: int, expected: dict[str, bytes], tally: Tally
+) -> None:
+    ways = [(script, number) for number in SIGNALS for script in JOBS]
+    for done in range(0, kills, len(ways)):
+        run.forget()
+        for script, number in ways[: kills - done]:
+            _killed_job(run, rng, script, number, tally)
+            print(f"killed {script}", flush=True)
+        _finish(run, tally)
+        _compare(run, expected, tally)
+
+
+def _killed_controller(run: Run, delay: float, alone: bool, tally: Tally) -> bool:
     """Let the run go on and kill it after ``delay`` seconds; False if it was done before."""
     controller = run.start()
     try:
         code = controller.wait(timeout=delay)
     except subprocess.TimeoutExpired:
         at_work = _at_work(controller.pid)
-        controller.kill()
+        if alone:
+            controller.kill()
+        else:
+            run.kill_jobs()
         controller.wait()
         run.look()
         unlocked = run.workspace.snakemake("--unlock")
         loss = None if unlocked.returncode == 0 else f"--unlock: {unlocked.stderr[-500:]}"
-        tally.add(f"controller killed, at work: {at_work}", loss)
+        who = "controller" if alone else "controller and jobs"
+        tally.add(f"{who} killed, at work: {at_work}", loss)
         return True
     if code != 0:
         tally.add("a run that goes on", f"it failed: {run.last_words()}")

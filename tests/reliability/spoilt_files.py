@@ -30,7 +30,8 @@ OF_TIMES = "cost.csv"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=1000, help="files, besides those of a run")
+    parser.add_argument("--cases", type=int, default=1000, help="files that are read")
+    parser.add_argument("--runs", type=int, default=4, help="runs that come upon one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--finished", type=Path, help="repository with a finished reduced run")
     args = parser.parse_args()
@@ -40,7 +41,9 @@ def main() -> None:
         workspace = _finished(Path(folder), args.finished)
         for number in range(args.cases):
             _read(workspace.run, [*CONTRACTS][number % len(CONTRACTS)], rng, tally)
-        for name, way in zip(CONTRACTS, (flip, truncate, flip, empty), strict=True):
+        for name, way in [*zip(CONTRACTS, (flip, truncate, flip, empty), strict=True)][
+            -args.runs :
+        ]:
             _run(workspace, name, way, rng, tally)
     tally.report()
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from workspace import REPOSITORY
+from workspace import REPOSITORY, Workspace
 
 
 def reliability(name: str, *arguments: str) -> str:
@@ -59,3 +59,20 @@ def test_the_committed_attacks_on_judges_are_those_that_are_described() -> None:
     committed = REPOSITORY / "tests/reliability/attack_replies.jsonl"
     assert made == committed.read_text(encoding="utf-8")
     assert made.count("\n") >= 200
+
+
+def test_spoilt_files_are_named_before_they_are_used(finished: Workspace) -> None:
+    printed = reliability(
+        "spoilt_files", "--cases", "60", "--runs", "1", "--finished", str(finished.folder)
+    )
+    assert "one bit turned over" in printed
+    assert printed.endswith("spoilt_files: 61 cases tried, 0 lost\n")
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(finished: Workspace) -> None:
+    printed = reliability(
+        *("kills", "--kills", "2", "--job-kills", "2"),
+        *("--finished", str(finished.folder), "--seconds", "60"),
+    )
+    assert "generate.py killed by SIGKILL: 1\n" in printed
+    assert printed.endswith(" 0 lost\n")
