@@ -32,11 +32,14 @@ demo: setup ## set up, run the demo and write its reports
 	@echo "The report: results/demo/stability_report.html, and what made each number: $(REPORT)"
 
 plan: setup ## jobs, calls, tokens, GPU-hours and money of CONFIG=config/my.yaml, before they are spent
-	@$(BIN)/snakemake --configfile $(CONFIG) --cores 1 --quiet all -- plan
+	@test -f "$(CONFIG)" || { echo "error: $(CONFIG): there is no such file. Hint: make plan CONFIG=config/my.yaml" >&2; exit 1; }
+	@$(BIN)/snakemake --configfile $(CONFIG) --cores 1 --quiet all -- plan \
+		|| { echo "If it does not say above what is wrong: $(BIN)/snakemake --configfile $(CONFIG) -n" >&2; exit 1; }
 
 experiments: ## list the experiments, targets that any configuration has
 	@sed -nE 's/^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$$/\1\t\2/p' docs/experiments.md | expand -t 17
-	@echo "As in: snakemake --configfile $(CONFIG) --cores 2 compare. See docs/experiments.md"
+	@echo "As in: source $(BIN)/activate && snakemake --configfile config/demo.yaml --cores 2 compare"
+	@echo "What each asks, costs and says: docs/experiments.md"
 
 replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=prompts.csv
 	$(if $(LABELS),,@$(BIN)/python workflow/scripts/fetch_published.py > /dev/null)

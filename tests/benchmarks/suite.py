@@ -66,6 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = copy_repository(Path(folder))
         for part in (engines, judging, statistics, plans):
+            print(f"... {part.__doc__.partition('.')[0]}", file=sys.stderr, flush=True)
             for row in part(workspace, cores):
                 row.print()
     print("\nPeak memory of a job:")

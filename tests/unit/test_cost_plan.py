@@ -384,7 +384,7 @@ def test_the_text_is_aligned_and_says_what_its_signs_mean() -> None:
     ]
     assert table[5].split()[:4] == ["total", "5", "0", "<=24"]
     text = "\n".join(lines)
-    assert "snakemake --configfile config/my.yaml --cores 8 -- pilot" in text
+    assert "snakemake --configfile config/my.yaml --cores 8 --resources gpu=1 -- pilot" in text
     assert "Besides, at no such cost: statistics." in text
     assert text.endswith("what each asks besides is in docs/experiments.md.")
 

@@ -119,7 +119,7 @@ def _explanations(settings: dict[str, Any], plan: Plan, works: list[Work]) -> It
         yield "?  not known: nothing of these settings has run yet."
         yield (
             "   Hint: a pilot of 50 prompts leaves rates for this plan: snakemake --configfile "
-            f"{settings['config']} --cores 8 -- pilot"
+            f"{settings['config']} --cores 8 --resources gpu=1 -- pilot"
         )
     if any(work.money is None for work in works):
         yield "no price: give `prices` in the configuration, see config/README.md"
