@@ -1,4 +1,7 @@
-"""Colours of the figures, as eyes see them that tell few apart, and in grey."""
+"""Colours of the figures, as eyes see them that tell few apart, and in grey; and of the page."""
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,3 +30,16 @@ def test_labels_are_told_apart_without_colour(seen: np.ndarray) -> None:
     light = [lightness(LABEL_COLOURS[label], seen) for label in VALID_LABELS]
     assert np.diff(light).min() > 20
     assert len(set(LABEL_HATCHES.values())) == 3
+
+
+def test_a_label_has_the_same_colour_in_the_figures_and_on_the_page() -> None:
+    style = (Path(__file__).parents[2] / "resources/report/page.css").read_text(encoding="utf-8")
+    # The first are those of the page by day, which the figures have too.
+    by_day = style.split("@media", 1)[0]
+    on_page = [re.search(f"--l{code}: (#[0-9a-f]{{6}});", by_day)[1] for code in range(3)]
+    assert on_page == [LABEL_COLOURS[label].lower() for label in VALID_LABELS]
+    # By night the darkest is lighter, to be seen on a dark ground; the others stay.
+    by_night = style.split("prefers-color-scheme: dark", 1)[1].split("* {", 1)[0]
+    assert "--l0:" in by_night
+    assert "--l1:" not in by_night
+    assert "--l2:" not in by_night
