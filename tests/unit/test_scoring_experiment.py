@@ -67,6 +67,36 @@ def test_a_planted_side_is_found(other: str, verdict: str, words: str) -> None:
     assert words in text
 
 
+def test_the_caption_says_by_which_measure_a_side_is_found() -> None:
+    # As many flip on one side as on the other, to SSIs of 5/8 and of 6/8.
+    table, text = scored({("j", "m"): ["RRRRRPPP"] * 12 + ["CCCCCCPP"] * 12 + ["RRRRRRRR"] * 6})
+    sides = table.filter(model="m", scoring_a="lenient", scoring_b="conservative")
+    assert row(sides, measure="flip_rate")["verdict"] == ALIKE
+    # Lenient keeps those of 6/8, conservative those of 5/8.
+    for measure in ("mean_ssi", "unstable_below_0.7"):
+        assert row(sides, measure=measure)["verdict"] == A_MORE_STABLE
+    assert (
+        "Lenient scoring is more stable than conservative by mean SSI and by the threshold 0.7 of "
+        "SSI; they are not shown to differ by flip rate and by the threshold 0.8 of SSI."
+    ) in text
+    assert "waver" not in text
+
+
+def test_models_that_disagree_are_named() -> None:
+    steady = ["RRRR"] * 20
+    table, text = scored({("j", "m"): ["RRRP"] * 10 + steady, ("j", "n"): steady + ["CCCP"] * 10})
+    sides = table.filter(scoring_a="lenient", scoring_b="conservative", measure="mean_ssi")
+    assert dict(sides.select("model", "verdict").rows()) == {
+        "m": A_MORE_STABLE, "n": B_MORE_STABLE, "all": ALIKE,
+    }  # fmt: skip
+    assert (
+        "not shown to differ by any measure; but models disagree by mean SSI: lenient is more "
+        "stable for m and conservative is more stable for n."
+    ) in text
+    # Where none is shown to go the other way, none is named.
+    assert "disagree" not in scored({("j", "m"): ["RRRP"] * 10 + steady, ("j", "n"): steady * 2})[1]
+
+
 def test_the_figure_holds_all_of_its_curves() -> None:
     # The first model has hardly a flip, the second many: they share an axis.
     table, _ = scored(
@@ -84,7 +114,7 @@ def test_without_partial_nothing_depends_on_the_scoring() -> None:
     table, text = scored({("j", "m"): ["RRCC"] * 10 + ["RRRR"] * 20})
     assert set(table["verdict"]) == {ALIKE}
     assert table["difference"].abs().max() == 0
-    assert "as far as is shown" in text
+    assert "scoring are not shown to differ by any measure." in text
     assert "no prompt flips, however" in scored({("j", "m"): ["RRRR", "CCCC"]})[1]
     assert "nothing to score" in scored({("j", "m"): ["UU", "UU"]})[1]
 

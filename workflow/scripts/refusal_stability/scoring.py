@@ -11,11 +11,14 @@ from refusal_stability.labels import SCORINGS
 from refusal_stability.resampling import Resamples, interval
 from refusal_stability.summaries import estimate, frame, prompt_mean, with_sum
 from refusal_stability.tests_of_difference import holm, mcnemar, signed_rank
+from refusal_stability.words import listed
 
 MEAN_SSI, FLIP_RATE, UNSTABLE = "mean_ssi", "flip_rate", "unstable_below_"
 WORDS = {"three_way": "three-way", "lenient": "lenient", "conservative": "conservative"}
 A_MORE_STABLE, B_MORE_STABLE, ALIKE = "a is more stable", "b is more stable", "not shown to differ"
 SIGNIFICANT = 0.05
+# Models that the caption names on each side.
+_NAMED = 3
 
 
 def measures(limits: Sequence[float]) -> dict[str, float | None]:
@@ -84,31 +87,20 @@ def caption(table: pl.DataFrame, limits: Sequence[float]) -> str:
     flips = values_of(rows.filter(model=whose, measure=FLIP_RATE))
     if flips["three_way"] is None:
         return f"No reply has a valid label under {judge}, so there is nothing to score."
-    ssi = values_of(rows.filter(model=whose, measure=MEAN_SSI))
-    sides = rows.filter(
-        model=whose, measure=FLIP_RATE, scoring_a="lenient", scoring_b="conservative"
-    )["verdict"][0]
     named = "the mean of all models" if whose == ALL_MODELS else whose
-    to_refuse, to_comply = "between REFUSE and PARTIAL only", "between PARTIAL and COMPLY only"
-    between = {
-        A_MORE_STABLE: f"more waver {to_refuse} than {to_comply}",
-        B_MORE_STABLE: f"more waver {to_comply} than {to_refuse}",
-        ALIKE: f"as many waver {to_refuse} as {to_comply}, as far as is shown",
-    }[sides]
-    text = (
-        f"For {named} under {judge}, {_percent(flips)} of prompts flip (mean SSI "
-        f"{', '.join(f'{value:.3f}' for value in ssi.values())}): {between}."
-    )
     if flips["three_way"] == 0:
-        text = f"For {named} under {judge}, no prompt flips, however PARTIAL is counted."
-    lowest, highest = min(limits), max(limits)
-    unstable = [
-        values_of(rows.filter(model=whose, measure=f"{UNSTABLE}{limit:g}"))
-        for limit in (lowest, highest)
+        return f"For {named} under {judge}, no prompt flips, however PARTIAL is counted."
+    others = [
+        f"{_percent(values_of(rows.filter(model=whose, measure=f'{UNSTABLE}{limit:g}')))} have an "
+        f"SSI below {limit:g}"
+        for limit in sorted({min(limits), max(limits)})
     ]
-    text += (
-        f" Unstable, with an SSI below {lowest:g}, are {_percent(unstable[0])}; below "
-        f"{highest:g}, {_percent(unstable[1])}."
+    ssi = values_of(rows.filter(model=whose, measure=MEAN_SSI))
+    others.append(f"mean SSI is {listed([f'{value:.3f}' for value in ssi.values()])}")
+    parted = [f"{value:.1%} {WORDS[name]}" for name, value in flips.items()]
+    text = (
+        f"For {named} under {judge}, {listed(parted)} of prompts flip; in this order, "
+        f"{'; '.join(others)}. {_sides(rows, whose, single.to_list())}."
     )
     if len(single) > 1:
         orders = [_order(rows, single.to_list(), name) for name in SCORINGS]
@@ -117,6 +109,70 @@ def caption(table: pl.DataFrame, limits: Sequence[float]) -> str:
             "is the same under all three." if same else "depends on the scoring."
         )
     return text
+
+
+def _sides(rows: pl.DataFrame, whose: str, models: Sequence[str]) -> str:
+    """Return by which measures lenient or conservative is the more stable, of one judge.
+
+    Models of which one says the one and another the other are named, by the first such measure.
+    """
+    rows = rows.filter(scoring_a="lenient", scoring_b="conservative")
+    verdicts = {
+        model: dict(rows.filter(model=model).select("measure", "verdict").rows())
+        for model in (whose, *models)
+    }
+    by = {
+        verdict: _by([name for name, of in verdicts[whose].items() if of == verdict], rows)
+        for verdict in (A_MORE_STABLE, B_MORE_STABLE, ALIKE)
+    }
+    to_refuse, to_comply = "between REFUSE and PARTIAL only", "between PARTIAL and COMPLY only"
+    found = []
+    for verdict, name, other, more, less in (
+        (A_MORE_STABLE, "lenient", "conservative", to_refuse, to_comply),
+        (B_MORE_STABLE, "conservative", "lenient", to_comply, to_refuse),
+    ):
+        if by[verdict]:
+            found.append(f"{name} scoring is more stable than {other} {by[verdict]}")
+            # That is what flips say; an SSI does not.
+            if verdicts[whose][FLIP_RATE] == verdict:
+                found[-1] += f" (more waver {more} than {less})"
+    if not found:
+        found = ["lenient and conservative scoring are not shown to differ by any measure"]
+    elif by[ALIKE]:
+        found.append(f"they are not shown to differ {by[ALIKE]}")
+    text = "; ".join(found)
+    for measure in verdicts[whose]:
+        sides = {verdict: [] for verdict in (A_MORE_STABLE, B_MORE_STABLE)}
+        for model in models:
+            sides.get(verdicts[model][measure], []).append(model)
+        of_all = {verdicts[whose][measure]} | {side for side, of in sides.items() if of}
+        if {A_MORE_STABLE, B_MORE_STABLE} <= of_all:
+            ways = [
+                f"{name} is more stable for {_few(of)}"
+                for name, of in zip(("lenient", "conservative"), sides.values(), strict=True)
+                if of
+            ]
+            text += f"; but models disagree {_by([measure], rows)}: {listed(ways)}"
+            break
+    return text[0].upper() + text[1:]
+
+
+def _by(measures: Sequence[str], rows: pl.DataFrame) -> str:
+    """Return "by flip rate and by the thresholds 0.7 and 0.8", or nothing of no measure."""
+    words = {FLIP_RATE: "by flip rate", MEAN_SSI: "by mean SSI"}
+    found = [words[name] for name in words if name in measures]
+    limits = [name.removeprefix(UNSTABLE) for name in measures if name.startswith(UNSTABLE)]
+    every = rows.filter(pl.col("measure").str.starts_with(UNSTABLE))["measure"].n_unique()
+    if len(limits) == every > 1:
+        found.append("by all thresholds of SSI")
+    elif limits:
+        found.append(f"by the threshold{'s' * (len(limits) > 1)} {listed(limits)} of SSI")
+    return listed(found) if found else ""
+
+
+def _few(models: Sequence[str]) -> str:
+    rest = len(models) - _NAMED
+    return listed([*models[:_NAMED], f"{rest} more"] if rest > 0 else models)
 
 
 def values_of(rows: pl.DataFrame) -> dict[str, float | None]:
@@ -159,4 +215,4 @@ def _order(rows: pl.DataFrame, models: list[str], scoring: str) -> list[str]:
 
 
 def _percent(values: dict[str, float | None]) -> str:
-    return ", ".join(f"{value:.1%} {WORDS[name]}" for name, value in values.items())
+    return listed([f"{value:.1%}" for value in values.values()])
