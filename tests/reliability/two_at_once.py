@@ -59,7 +59,9 @@ def run(attempts: int, folder: Path, tally: Tally) -> None:
 
     def answer(_: int, message: str) -> Reply:
         # The run waits for those that disturb it.
-        return Reply(f"I am sorry, no. {len(message)}", delay=0.0 if tried >= attempts else 1.0)
+        while tried < attempts:
+            time.sleep(0.1)
+        return Reply(f"I am sorry, no. {len(message)}")
 
     with stub_provider(answer, models=["m"]) as stub:
         alone, shared = (_workspace(folder / name, stub.url) for name in ("alone", "shared"))
@@ -104,6 +106,7 @@ def _workspace(folder: Path, url: str) -> Workspace:
     folder.mkdir()
     workspace = copy_repository(folder)
     model = {"name": "m", "kind": "openai", "model": "m", "base_url": f"{url}/v1", "max_tokens": 8}
+    model["timeout"] = 3600
     phrases = {"name": "phrases", "kind": "string_match", "phrases": "resources/phrases/gcg.txt"}
     config = reduced_config() | {"models": [model], "judges": [phrases], "seeds": [1]}
     workspace.write_config(config)
@@ -195,10 +198,11 @@ def keep(keys: int, rng: random.Random, folder: Path, tally: Tally) -> None:
         victim = _writer(folder, rng.randrange(keys), keys, WRITERS + killed)
         time.sleep(rng.uniform(1.5, 4.0))
         victim.kill()
-        victim.communicate()
+        victim.wait()
         killed += 1
     said = [
-        [json.loads(line) for line in writer.communicate()[0].splitlines()] for writer in writers
+        [json.loads(line) for line in (folder / f"{seed}.said").read_text().splitlines()]
+        for seed in range(WRITERS)
     ]
     assert all(writer.returncode == 0 for writer in writers)
     readers = [reply_store(folder), reply_store(folder)]
@@ -223,10 +227,12 @@ def keep(keys: int, rng: random.Random, folder: Path, tally: Tally) -> None:
     print(f"{WRITERS} writers and {killed} killed ones; {left} unfinished parts, which none reads")
 
 
-def _writer(folder: Path, first: int, keys: int, seed: int) -> subprocess.Popen[str]:
+def _writer(folder: Path, first: int, keys: int, seed: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, store_writer.__file__, str(folder)]
     command += [str(first), str(keys - 1), str(seed)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{seed}.said").open("wb") as said:
+        return subprocess.Popen(command, stdout=said)
 
 
 if __name__ == "__main__":
