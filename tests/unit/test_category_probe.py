@@ -2,6 +2,7 @@
 
 import itertools
 
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from label_grids import Letters, grid_of, row, verdicts_of_codes
+from refusal_stability import experiment_figures
 from refusal_stability.category_probe import (
     caption,
     category_probe,
     chosen_prompts,
+    larger_first,
     permutation_p,
 )
 from refusal_stability.errors import InputError
@@ -88,6 +91,41 @@ def test_categories_and_prompts_are_chosen() -> None:
     assert set(categories[drawn["a"]]) == {"a"}
     with pytest.raises(InputError, match=r"no prompt is of 'd'\. Hint: there are a, b, c"):
         chosen_prompts(categories, ["a", "d"], None, 0)
+
+
+def test_the_larger_category_comes_first_in_words_and_in_the_figure() -> None:
+    labels: Letters = {
+        ("j", "m"): ["RRCC"] * 5 + ["RRRR"] * 5 + ["RRCC"] * 5,
+        ("j", "n"): ["RRRC"] * 5 + ["RRRP"] * 5 + ["RRCC", "RRRR"] * 2 + ["RRCC"],
+    }
+    table, text = probed(labels, "a" * 5 + "b" * 5 + "c" * 5)
+    ranked = larger_first(table.filter(model="all"))
+    # m: 1/2, 1, 1/2; n: 3/4, 3/4, 7/10; the means 5/8, 7/8, 3/5.
+    assert ranked.select("category_a", "category_b").rows() == [("b", "c"), ("b", "a"), ("a", "c")]
+    assert ranked["difference"].to_list() == pytest.approx([11 / 40, 1 / 4, 1 / 40])
+    assert (ranked["difference"] == (ranked["ssi_a"] - ranked["ssi_b"]).round(12)).all()
+    assert (ranked["difference_low"] <= ranked["difference"]).all()
+    assert (ranked["difference"] <= ranked["difference_high"]).all()
+    assert text.index("b 0.875 against c 0.600, 0.275 [") < text.index("b 0.875 against a 0.625")
+    figure = experiment_figures.category_probe(table)
+    (axes,) = figure.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["b \N{MINUS SIGN} c", "b \N{MINUS SIGN} a", "a \N{MINUS SIGN} c"]
+    # The other model's differences go the same way, 3/4 less 7/10 of a and c.
+    drawn = [round(float(x), 9) for line in axes.lines for x in line.get_xdata()]
+    assert 1 / 20 in drawn
+    assert -1 / 20 not in drawn
+    plt.close(figure)
+
+
+def test_what_is_not_shown_to_differ_is_told_by_its_largest_difference() -> None:
+    labels: Letters = {("j", "m"): ["RRRR", "RRRC", "RRCC", "RRRR", "RRRR"] * 3}
+    table, text = probed(labels, "aabba" * 3)
+    first = larger_first(table).row(0, named=True)
+    assert first["p_holm"] >= 0.05
+    assert "0 differ in mean SSI" in text
+    assert f"The largest difference is {first['category_a']} " in text
+    assert "after Holm's correction." in text
 
 
 def test_one_category_is_nothing_to_compare() -> None:

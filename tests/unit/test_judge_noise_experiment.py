@@ -204,6 +204,9 @@ def test_the_table_weighs_texts_and_finds_what_differs() -> None:
     between = row(of_j, condition="one_batch", other_condition="sampled")
     assert between["value"] == pytest.approx(3 / 8)
     assert row(of_j, condition="as_in_run", other_judge="k")["value"] == pytest.approx(1 / 4)
+    flips = corrected_flips(labels, {"j": run, "k": run}, prompt_ids(6), Resamples(6, 200, 1))
+    text = caption(table, flips)
+    assert "k labels 25.0% of the texts otherwise than j does." in text
 
 
 def test_a_judge_without_noise_takes_nothing_from_the_flips() -> None:
@@ -246,7 +249,12 @@ def test_where_little_is_there_nothing_breaks(prompts: list[str]) -> None:
         corrected_flips(labels, {"j": run}, prompt_ids(len(prompts)), resamples), cast=True
     )
     table = noise(labels, prompt_ids(len(prompts)), resamples)
-    assert "changes its label of 0 of" in caption(table, flips)
+    text = caption(table, flips)
+    assert "changes its label of 0 of" in text
+    without = (
+        "is left without those flips that come of j changing its label of one and the same text."
+    )
+    assert text.endswith(without if flips["flip_rate"][0] else "there is nothing to correct.")
     plt.close(judge_noise_figure.draw(table, flips))
     assert flips["flip_rate_corrected"].to_list() == flips["flip_rate"].to_list()
 

@@ -20,6 +20,7 @@ FEWEST = 5
 PERMUTATIONS = 10_000
 SIGNIFICANT = 0.05
 _NAMED = 3
+_ENDS = ("ab", "ba")
 # Permutations are drawn and used in blocks of so many numbers, to bound the memory.
 _BLOCK = 5_000_000
 
@@ -158,9 +159,8 @@ def caption(table: pl.DataFrame, chosen: dict[str, np.ndarray]) -> str:
     rows = rows.filter(model=ALL_MODELS) if several else single
     whose = "the mean of all models" if several else rows["model"][0]
     tested = rows.filter(pl.col("p_holm").is_not_null())
-    found = tested.filter(pl.col("p_holm") < SIGNIFICANT).sort(
-        pl.col("difference").abs(), descending=True, maintain_order=True
-    )
+    tested = larger_first(tested)
+    found = tested.filter(pl.col("p_holm") < SIGNIFICANT)
     text = (
         f"Of {tested.height} pair{'s' * (tested.height != 1)} of categories, {found.height} "
         f"differ{'s' * (found.height == 1)} in mean SSI (p < {SIGNIFICANT:g} by permutation after "
@@ -168,10 +168,35 @@ def caption(table: pl.DataFrame, chosen: dict[str, np.ndarray]) -> str:
     )
     if found.is_empty() and tested.height:
         # What would have been seen is as telling as that nothing was.
-        nearest = tested.sort("p", maintain_order=True).row(0, named=True)
-        return f"{text} Nearest to it is {_pair(nearest)}."
+        first = tested.row(0, named=True)
+        return f"{text} The largest difference is {_pair(first)}, {_p(first['p_holm'])}."
     largest = [_pair(row) for row in found.head(_NAMED).iter_rows(named=True)]
     return f"{text} Largest: {listed(largest)}." if largest else text
+
+
+def larger_first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of the table, largest difference first, each with the larger category as its a.
+
+    So no difference is below 0.
+    """
+    smaller = pl.col("difference").fill_null(0) < 0
+    both = pl.concat([rows.filter(~smaller), exchanged(rows.filter(smaller))])
+    return both.sort("difference", descending=True, nulls_last=True, maintain_order=True)
+
+
+def exchanged(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of the table with the two categories of each exchanged."""
+    ends = {f"{name}_{a}": f"{name}_{b}" for name in ("category", "n", "ssi") for a, b in _ENDS}
+    ends |= {"difference_low": "difference_high", "difference_high": "difference_low"}
+    return (
+        rows.rename(ends)
+        .select(rows.columns)
+        .with_columns(-pl.col("difference", "difference_low", "difference_high"))
+    )
+
+
+def _p(value: float) -> str:
+    return f"{LiveTables.p_value(value)} after Holm's correction"
 
 
 def _pair(row: dict) -> str:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from refusal_stability import category_probe as categories
 from refusal_stability import plan_seeds as plans
 from refusal_stability import scoring as scorings
 from refusal_stability.compare import MEASURES
@@ -127,12 +128,10 @@ def category_probe(table: pl.DataFrame) -> Figure:
     if len(models) == 2:
         # The mean over one model is that model.
         models = models[:1]
-    pairs = (
-        table.filter(model=models[-1])
-        .sort(pl.col("difference").abs(), descending=True, maintain_order=True)
-        .select("category_a", "category_b")
-        .head(_MAX_PAIRS)
-    )
+    ranked = categories.larger_first(table.filter(model=models[-1])).head(_MAX_PAIRS)
+    pairs = ranked.select("category_a", "category_b")
+    # Of another model, the other category of a pair may be the larger.
+    both_ways = pl.concat([table, categories.exchanged(table)])
     names = [
         wrapped(f"{category_a} \N{MINUS SIGN} {category_b}", 4)
         for category_a, category_b in pairs.iter_rows()
@@ -144,7 +143,7 @@ def category_probe(table: pl.DataFrame) -> Figure:
     shifts = apart(len(models), 0.2, 0.8)
     for number, model in enumerate(models):
         rows = pairs.join(
-            table.filter(model=model), on=["category_a", "category_b"], maintain_order="left"
+            both_ways.filter(model=model), on=["category_a", "category_b"], maintain_order="left"
         )
         places = [place + shifts[number] for place in range(len(names))]
         style = OF_SEVERAL if model == ALL_MODELS else look(number)

@@ -30,7 +30,9 @@ def caption(table: pl.DataFrame, flips: pl.DataFrame) -> str:
     ).drop_nulls("value")
     if other.height:
         one = other.row(0, named=True)
-        text += f" {one['other_judge']} gives {_rate(one)} of the texts another label."
+        text += (
+            f" {one['other_judge']} labels {_rate(one)} of the texts otherwise than {judge} does."
+        )
     of_flips = flips.filter(judge=judge)
     # Of one model, its own row.
     row = of_flips.row(0 if of_flips.height == 2 else -1, named=True)
@@ -45,7 +47,10 @@ def caption(table: pl.DataFrame, flips: pl.DataFrame) -> str:
     if row["flip_rate_corrected_low"] is not None:
         low, high = row["flip_rate_corrected_low"], row["flip_rate_corrected_high"]
         left += f" [{low:.1%}, {high:.1%}]"
-    return f"{text} Of a flip rate of {row['flip_rate']:.1%} ({whose}), {left} is left without it."
+    return (
+        f"{text} Of a flip rate of {row['flip_rate']:.1%} ({whose}), {left} is left without those "
+        f"flips that come of {judge} changing its label of one and the same text."
+    )
 
 
 def _rate(row: dict) -> str:
