@@ -19,6 +19,8 @@ const VIEWS = [
   ["scoring", "scoring", ["model", "scoring"], "by scoring"],
   ...Object.keys(data.groupings).map((name) => [name, "categories", ["group", "model"], `by ${name}`]),
 ];
+// Pixels of a panel besides its chart, roughly.
+const PANEL = 150;
 const explore = { judge: data.judges[0], measure: "mean_ssi", chosen: [] };
 
 function exploreRows(name, table) {
@@ -82,9 +84,13 @@ function drawTable(name) {
 }
 
 function startExplore() {
-  const grid = document.getElementById("explore-grid");
-  for (const [name, , , words] of VIEWS)
-    grid.append(
+  // Two columns that stay as they are when a panel is opened, each next panel in the shorter one.
+  const columns = [0, 1].map(() => ({ height: 0, holder: element("div") }));
+  document.getElementById("explore-grid").append(...columns.map((column) => column.holder));
+  for (const [name, , , words] of VIEWS) {
+    const column = columns[columns[1].height < columns[0].height ? 1 : 0];
+    column.height += PANEL + data.charts[name].height;
+    column.holder.append(
       element(
         "article",
         { id: `explore-${name}`, class: "panel" },
@@ -95,6 +101,7 @@ function startExplore() {
         element("details", {}, element("summary", {}, "The numbers", element("span", { class: "unseen" }, ` ${words}`)), element("div", { class: "table" })),
       ),
     );
+  }
   const judge = document.getElementById("explore-judge");
   options(judge, data.judges.map((name) => [name, name]));
   judge.addEventListener("change", () => { explore.judge = judge.value; drawExplore(); });

@@ -52,12 +52,11 @@ function decoded(text) {
 const unpacking = loadLabels();
 startDetail();
 startAnswer();
-for (const button of document.querySelectorAll("button[data-warning]"))
+for (const [place, button] of document.querySelectorAll("button.warned").entries())
   button.addEventListener("click", async () => {
     location.hash = "#prompts";
     await show();
-    showWarned(button.dataset.warning);
-    filterPrompts();
+    onlyWarned(place);
   });
 addEventListener("hashchange", () => {
   show();

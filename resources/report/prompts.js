@@ -1,6 +1,8 @@
 // The list of all prompts: filtered and sorted as the controls say.
 
 const KINDS = ["no valid label", "stable", "soft flip", "hard flip"];
+// As many marks of a row have their names in the head.
+const NAMED = 6;
 const found = { list: null, places: [], of: null };
 
 function control(name) {
@@ -35,7 +37,7 @@ function filterPrompts() {
     .filter(([, value]) => value !== "any")
     .map(([places, value]) => [places, Number(value)]);
   const warned = control("warning").dataset.of;
-  const only = warned === "" ? null : new Set(data.warnings[Number(warned)]);
+  const only = warned === "" ? null : new Set(data.warnings[Number(warned)].prompts);
   const kept = [];
   for (let prompt = 0; prompt < size.prompts; prompt++) {
     if (kinds && !kinds.includes(of.kind[prompt])) continue;
@@ -66,7 +68,9 @@ function filterPrompts() {
   const total = size.prompts.toLocaleString("en");
   control("count").textContent = `${kept.length.toLocaleString("en")} of ${total} prompts`;
   control("empty").hidden = kept.length > 0;
-  control("strip-head").textContent = model === null ? "Labels by model" : "Labels by temperature";
+  const [by, names] = model === null ? ["model", data.models] : ["temperature", data.temperatures];
+  control("strip-head").textContent =
+    `Labels by ${by}${names.length > NAMED ? ", in the run's order" : `: ${names.join(", ")}`}`;
 }
 
 function label(code, count = null) {
@@ -124,9 +128,18 @@ function promptRow(place) {
 function showWarned(warning) {
   control("warning").dataset.of = warning;
   control("warning").hidden = warning === "";
-  if (warning !== "")
-    control("warning").querySelector("span").textContent =
-      document.querySelectorAll("#warnings h3")[Number(warning)].textContent;
+  if (warning !== "") control("warning").querySelector("span").textContent = data.warnings[Number(warning)].words;
+}
+
+// All prompts behind a warning and no others, under the judge and of the model that it is about.
+function onlyWarned(warning) {
+  const { judge, model } = data.warnings[warning];
+  if (judge !== null) control("judge").value = judge;
+  control("model").value = model;
+  for (const name of ["kind", "where", ...Object.keys(data.groupings)]) control(name).value = "any";
+  control("search").value = "";
+  showWarned(String(warning));
+  filterPrompts();
 }
 
 function startPrompts() {

@@ -18,7 +18,7 @@ from refusal_stability.page import page
 from refusal_stability.page_answer import answer
 from refusal_stability.page_labels import NOTHING
 from refusal_stability.page_text import page_text
-from refusal_stability.page_warnings import unknown, warnings
+from refusal_stability.page_warnings import Behind, unknown, warnings
 
 # Four prompts: one always refused, one that flips within T = 1, one that flips between
 # temperatures only (softly), and one that flips hard between them.
@@ -137,9 +137,9 @@ def test_warnings_are_the_raised_alarms_in_words() -> None:
     labels = {("j", "m"): ["RU R.", "RR RR", "PC RC"]}
     alarms = tables_of(labels)["alarms"]
     found = {one.name: one for one in warnings(alarms, ["m"], ["j judges itself."])}
-    assert found["Invalid labels"].text == "m, j: 1 of 11 verdicts have no valid label."
-    assert found["Invalid labels"].prompt_ids == ["p000"]
-    assert found["Missing responses"].text == "m, j: 1 of 12 responses have no verdict."
+    assert found["Invalid labels"].text == "m, j: 1 of 11 verdicts has no valid label."
+    assert found["Invalid labels"].behind == [Behind("j", "m", ["p000"])]
+    assert found["Missing responses"].text == "m, j: 1 of 12 responses has no verdict."
     assert found["A judge is also under test"].text == "j judges itself."
     assert "(seed_scope: cell)" in found["Shared sampling seeds"].text
     assert "Missing cells" not in found
@@ -153,7 +153,26 @@ def test_a_warning_knows_ids_with_spaces_and_quotes() -> None:
         pl.col("prompt_id").replace_strict(["p000", "p001", "p002", "p003"], ids)
     )
     found = {one.name: one for one in warnings(tables_of(table)["alarms"], [], [])}
-    assert sorted(found["Invalid labels"].prompt_ids) == sorted(ids[:3])
+    (behind,) = found["Invalid labels"].behind
+    assert sorted(behind.prompt_ids) == sorted(ids[:3])
+
+
+def test_a_warning_of_several_says_once_what_they_share() -> None:
+    row = {"raised": True, "n": 1, "of": 2, "n_invalid": 0, "ids": "T1"}
+    alarms = pl.DataFrame(
+        {"judge": judge, "model": "m", "alarm": alarm} | row
+        for alarm in ("shared_seeds", "truncated_replies")
+        for judge in ("i", "j")
+    )
+    together, truncated = warnings(alarms, [], [])
+    assert together.text == (
+        "Refusals rise and fall together from seed to seed, as with one sampling seed for all "
+        "prompts. m, i: 1 of 2 temperatures (T1); m, j: 1 of 2 temperatures (T1)."
+    )
+    assert together.behind == []
+    # Replies are no judge's.
+    assert truncated.text == "m: 1 of 2 replies was cut off."
+    assert truncated.behind == [Behind(None, "m", ["T1"])]
 
 
 def test_what_labels_do_not_tell_is_said() -> None:

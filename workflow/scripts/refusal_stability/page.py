@@ -20,7 +20,7 @@ from refusal_stability.labels import LABELS
 from refusal_stability.page_answer import answer
 from refusal_stability.page_charts import charts, compared_chart
 from refusal_stability.page_labels import PageLabels
-from refusal_stability.page_warnings import unknown, warnings
+from refusal_stability.page_warnings import Warning, unknown, warnings
 from refusal_stability.paper import Section
 from refusal_stability.words import counted
 
@@ -106,7 +106,7 @@ def page(run: Run, resources: Path) -> str:
         style=(resources / STYLE).read_text(encoding="utf-8"),
         scripts=[library, own],
         policy=_policy([library, own]),
-        data=_json(_data(run, [warning.prompt_ids for warning in found])),
+        data=_json(_data(run, found)),
         labels=_packed(run.labels.labels.tobytes()),
         chances="" if run.labels.chances is None else _packed(run.labels.chances.tobytes()),
         text=None if run.text is None else _json(run.text),
@@ -114,7 +114,7 @@ def page(run: Run, resources: Path) -> str:
     )
 
 
-def _data(run: Run, ids_of_warnings: Sequence[list[str]]) -> dict[str, Any]:
+def _data(run: Run, found: Sequence[Warning]) -> dict[str, Any]:
     """Return what the page's scripts know besides the labels."""
     labels, prompts = run.labels, run.prompts
     kept = _groupings(prompts)
@@ -144,7 +144,17 @@ def _data(run: Run, ids_of_warnings: Sequence[list[str]]) -> dict[str, Any]:
         "tables": {name: _table(table) for name, table in run.tables.items()},
         "charts": charts(labels.models, labels.judges, groups)
         | ({"compared": compared_chart(labels.models)} if run.other else {}),
-        "warnings": [[place[one] for one in ids if one in place] for ids in ids_of_warnings],
+        # In the order of their buttons.
+        "warnings": [
+            {
+                "words": f"{warning.name} ({of.whose})",
+                "judge": None if of.judge is None else labels.judges.index(of.judge),
+                "model": labels.models.index(of.model),
+                "prompts": [place[one] for one in of.prompt_ids if one in place],
+            }
+            for warning in found
+            for of in warning.behind
+        ],
         "has_text": run.text is not None,
         "other": run.other
         and {

@@ -258,7 +258,7 @@ def _judges_share(tables: dict[str, pl.DataFrame], judge: str, n_judges: int) ->
         text += " Below zero: its errors hide more flips than they make."
     if row["check_p"] is not None and row["check_p"] < MISFIT_P:
         text += (
-            f" The model behind it does not expect the flips that were seen "
+            f" The statistical model behind it does not expect the flips that were seen "
             f"({LiveTables.p_value(row['check_p'])}): take it for a hint."
         )
     return Point("Judge's own errors", percent(row["judge_share"]), text)

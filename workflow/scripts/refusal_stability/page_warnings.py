@@ -17,15 +17,64 @@ _OF_PROMPTS = {
     "identical_text_relabelled",
     "truncated_replies",
 }
+# By alarm: its name, what is said of each judge and model, and the verb for one and for several.
+_WORDS = {
+    "invalid_verdicts": (
+        "Invalid labels",
+        "{n} of {of} verdicts {verb} no valid label",
+        ("has", "have"),
+    ),
+    "systematic_failure": (
+        "No majority",
+        f"{{n}} of {{of}} prompts {{verb}} an SSI below {SYSTEMATIC_BELOW:g}",
+        ("has", "have"),
+    ),
+    "missing_responses": (
+        "Missing responses",
+        "{n} of {of} responses {verb} no verdict",
+        ("has", "have"),
+    ),
+    "missing_cells": ("Missing cells", "{n} of {of} cells {verb} missing ({ids})", ("is", "are")),
+    "shared_seeds": ("Prompts move together", "{n} of {of} temperatures ({ids})", ("", "")),
+    "identical_text_relabelled": (
+        "Same text, other label",
+        "{n} of {of} pairs of verdicts on the same text {verb}",
+        ("differs", "differ"),
+    ),
+    "truncated_replies": (
+        "Truncated replies",
+        "{n} of {of} replies {verb} cut off",
+        ("was", "were"),
+    ),
+}
+# What holds for all of them, before the first.
+_SAID_ONCE = {
+    "shared_seeds": "Refusals rise and fall together from seed to seed, as with one sampling seed "
+    "for all prompts. "
+}
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The prompts behind a warning of one judge and model; no judge where all judges are meant."""
+
+    judge: str | None
+    model: str
+    prompt_ids: list[str]
+
+    @property
+    def whose(self) -> str:
+        """Return "model, judge"."""
+        return ", ".join(name for name in (self.model, self.judge) if name is not None)
 
 
 @dataclass(frozen=True)
 class Warning:
-    """One warning: a few words, a sentence, and the ids of the prompts behind it, if it has any."""
+    """One warning: a few words, a sentence, and the prompts behind it, if it has any."""
 
     name: str
     text: str
-    prompt_ids: list[str]
+    behind: list[Behind]
 
 
 def warnings(
@@ -75,29 +124,14 @@ def unknown(alarms: pl.DataFrame, starts_from_labels: bool) -> list[str]:
 
 
 def _warning(alarm: str, rows: list[dict[str, Any]]) -> Warning:
-    name, what = {
-        "invalid_verdicts": ("Invalid labels", "{n} of {of} verdicts have no valid label"),
-        "systematic_failure": (
-            "No majority",
-            f"{{n}} of {{of}} prompts have an SSI below {SYSTEMATIC_BELOW:g}",
-        ),
-        "missing_responses": ("Missing responses", "{n} of {of} responses have no verdict"),
-        "missing_cells": ("Missing cells", "{n} of {of} cells are missing ({ids})"),
-        "shared_seeds": (
-            "Prompts move together",
-            "at {n} of {of} temperatures ({ids}), refusals rise and fall together from seed to "
-            "seed, as with one sampling seed for all prompts",
-        ),
-        "identical_text_relabelled": (
-            "Same text, other label",
-            "{n} of {of} pairs of verdicts on the same text differ",
-        ),
-        "truncated_replies": ("Truncated replies", "{n} of {of} replies were cut off"),
-    }[alarm]
-    said, ids = [], {}
+    name, what, verbs = _WORDS[alarm]
+    said, behind = [], []
     for row in rows:
-        whose = row["model"] if alarm == "truncated_replies" else f"{row['model']}, {row['judge']}"
+        judge = None if alarm == "truncated_replies" else row["judge"]
+        of = Behind(judge, row["model"], split_ids(row["ids"]))
         shown = row["ids"] if len(row["ids"]) < 100 else f"{row['ids'][:100].rsplit(' ', 1)[0]} ..."
-        said.append(f"{whose}: {what.format(n=row['n'], of=row['of'], ids=shown)}")
-        ids |= dict.fromkeys(split_ids(row["ids"]))
-    return Warning(name, "; ".join(said) + ".", list(ids) if alarm in _OF_PROMPTS else [])
+        verb = verbs[row["n"] != 1]
+        said.append(f"{of.whose}: {what.format(n=row['n'], of=row['of'], verb=verb, ids=shown)}")
+        behind.append(of)
+    text = _SAID_ONCE.get(alarm, "") + "; ".join(said) + "."
+    return Warning(name, text, behind if alarm in _OF_PROMPTS else [])
