@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from label_grids import Letters, grid_of, row, verdicts_of_codes
+from refusal_stability import experiment_figures
 from refusal_stability.design_hours import DesignHours
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.plan_seeds import (
@@ -195,6 +197,22 @@ def test_the_caption_names_the_designs() -> None:
     assert f"mean SSI with this run's number of seeds takes {of_pair['prompts_needed']:,}" in text
     assert "difference of 0.1 between m0 and m1 with 80% power" in text
     assert "not known, as nothing like it was timed" in text
+    assert "For a 95% interval of width 0.1 of one model (the one that takes most), " in text
+    # What a pair takes is for both.
+    timed = planned(
+        {("j", "m"): ["RRR", "RCR"], ("j", "n"): ["CCR", "RRR"]}, ("m", "n"), (2.0, 0.0)
+    )
+    assert "seeds (2 hours for both without a GPU)" in caption(timed, WANTED, run_seeds=3)
+
+
+def test_the_panels_say_what_is_wanted_of_what() -> None:
+    labels: Letters = {("j", "m"): ["RRR", "RCR", "CCR"], ("j", "n"): ["CCR", "RRR", "RPR"]}
+    figure = experiment_figures.plan_seeds(planned(labels, ("m", "n")), WANTED)
+    titles = [axes.get_title().splitlines() for axes in figure.axes]
+    assert titles[0] == ["mean SSI,", "95% interval 0.1 wide"]
+    assert titles[4] == ["mean SSI,", "difference 0.1, power 80%"]
+    assert [bool(axes.get_ylabel()) for axes in figure.axes] == [True, False, False, False] * 2
+    plt.close(figure)
 
 
 @pytest.mark.parametrize(

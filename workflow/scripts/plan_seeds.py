@@ -30,7 +30,7 @@ def main() -> None:
         "plan_seeds",
         {"plan_seeds": table},
         caption(table, args.wanted, len(grid.seeds)),
-        lambda: experiment_figures.plan_seeds(table),
+        lambda: experiment_figures.plan_seeds(table, args.wanted),
     )
 
 

@@ -1,6 +1,7 @@
 """Figures of the experiments, drawn from their tables; nothing is computed here."""
 
 import itertools
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import polars as pl
@@ -77,8 +78,11 @@ def compare(table: pl.DataFrame) -> Figure:
     return figure
 
 
-def plan_seeds(table: pl.DataFrame) -> Figure:
-    """Prompts that each number of seeds takes: a panel a goal and measure, a line a model."""
+def plan_seeds(table: pl.DataFrame, wanted: Mapping[str, float]) -> Figure:
+    """Prompts that each number of seeds takes: a panel a goal and measure, a line a model.
+
+    ``wanted`` is the `width`, `difference` and `power` of the plan.
+    """
     table = table.filter(pl.col("prompts_needed").is_not_null())
     if table.is_empty():
         return nothing("How values vary over prompts is not known, so nothing can be planned.")
@@ -87,7 +91,10 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
     models = table.filter(goal=plans.INTERVAL_WIDTH)["model_a"].unique(maintain_order=True)
     goals = table["goal"].unique(maintain_order=True).to_list()
     choices = table["seeds"].unique().sort().to_list()
-    titles = {plans.INTERVAL_WIDTH: "for the interval", plans.POWER: "for the difference"}
+    titles = {
+        plans.INTERVAL_WIDTH: f"95% interval {wanted['width']:g} wide",
+        plans.POWER: f"difference {wanted['difference']:g}, power {wanted['power']:.0%}",
+    }
     figure, every = panels(len(goals) * len(plans.MEASURES), width=2.8, height=2.6)
     for axes, (goal, measure) in zip(every, itertools.product(goals, plans.MEASURES), strict=True):
         rows = table.filter(goal=goal, measure=measure)
@@ -106,12 +113,12 @@ def plan_seeds(table: pl.DataFrame) -> Figure:
         axes.locator_params(axis="y", nbins=5, integer=True)
         axes.set_xticks(choices, map(str, choices))
         axes.xaxis.set_minor_locator(NullLocator())
-    # Four in a row.
-    for axes in every[::4]:
-        axes.set_ylabel("prompts needed")
+    for axes in every:
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel("prompts needed")
     handles = [Line2D([], [], label=name, **line_look(place)) for place, name in enumerate(models)]
     if plans.POWER in goals:
-        handles.append(Line2D([], [], label="two models", **OF_SEVERAL))
+        handles.append(Line2D([], [], label="difference of two models", **OF_SEVERAL))
     legend(figure, handles, f"under {table['judge'][0]}; filled: measured, hollow: extrapolated")
     return figure
 

@@ -223,10 +223,10 @@ def caption(table: pl.DataFrame, wanted: dict[str, float], run_seeds: int) -> st
         )
     rows = table.filter(judge=table["judge"][0])
     goals = {
-        INTERVAL_WIDTH: f"For a 95% interval of width {wanted['width']:g}",
+        INTERVAL_WIDTH: f"For a 95% interval of width {wanted['width']:g} of {{one}}",
         POWER: (
             f"To see a difference of {wanted['difference']:g} between {{a}} and {{b}} with "
-            f"{wanted['power']:.0%} power"
+            f"{wanted['power']:.0%} power, asking both the same"
         ),
     }
     sentences = []
@@ -234,9 +234,10 @@ def caption(table: pl.DataFrame, wanted: dict[str, float], run_seeds: int) -> st
         of_goal = rows.filter(pl.col("prompts_needed").is_not_null(), goal=goal)
         if of_goal.is_empty():
             continue
-        words = words.format(a=of_goal["model_a"][0], b=of_goal["model_b"][0])
+        models = of_goal["model_a"].unique()
+        one = models[0] if len(models) == 1 else "one model (the one that takes most)"
+        words = words.format(a=of_goal["model_a"][0], b=of_goal["model_b"][0], one=one)
         parts = []
-        # Of several models the one that takes most.
         cheapest = of_goal.filter(cheapest=True, measure="pair_disagreement").sort("replies")
         if cheapest.height:
             parts.append(f"pair disagreement takes {_design(cheapest.row(-1, named=True))}")
@@ -253,10 +254,11 @@ def caption(table: pl.DataFrame, wanted: dict[str, float], run_seeds: int) -> st
 
 def _design(row: dict) -> str:
     design = f"{row['prompts_needed']:,} prompts x {row['seeds']} seed{'s' * (row['seeds'] > 1)}"
+    both = " for both" * (row["goal"] == POWER)
     if row["gpu_hours"]:
-        return f"{design} ({row['gpu_hours']:.3g} GPU-hours)"
+        return f"{design} ({row['gpu_hours']:.3g} GPU-hours{both})"
     if row["gpu_hours"] == 0 and row["hours"] is not None:
         hours = row["hours"]
         time = f"{hours:.2g} hours" if hours >= 1 else f"{60 * hours:.2g} minutes"
-        return f"{design} ({time} without a GPU)"
+        return f"{design} ({time}{both} without a GPU)"
     return design
