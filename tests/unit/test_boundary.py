@@ -168,6 +168,24 @@ def test_models_behind_an_api_are_named_and_have_no_row() -> None:
     assert figure(tables["boundary_calibration"], tables["boundary_prompts"]).texts
 
 
+def test_the_caption_is_a_sentence_a_model() -> None:
+    asked, judged, ids = run(np.random.default_rng(4), told=True, prompts=40)
+    judged["j", "n"] = judged["j", "m"]
+    table = results(dict.fromkeys(("m", "n"), asked["m"]), judged, ids)["boundary"]
+    text = caption(table, 1, ["api"])
+    assert text.count(". ") == 2
+    pooled = row(table, model="m", scope="pooled")
+    assert (
+        f"m under j: the first token predicts which prompts flip (AUC {pooled['auc_flip']:.2f} ["
+        in text
+    )
+    rates = table.filter(pl.col("scope") != "pooled", model="m")
+    worst = max(
+        abs(one["predicted_flip_rate"] - one["flip_rate"]) for one in rates.iter_rows(named=True)
+    )
+    assert f"rates more than {100 * worst:.0f} points apart. n under j: " in text
+
+
 def test_of_many_models_it_is_said_how_many_and_that_it_is_uncorrected() -> None:
     asked, judged, ids = run(np.random.default_rng(4), told=True, prompts=40)
     names = [f"m{number}" for number in range(5)]

@@ -1,10 +1,12 @@
 """The experiment `compare`: what differs is found, what does not is not."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
 
 from label_grids import Letters, assert_row, prompts_of, row, verdicts, verdicts_of_codes
+from refusal_stability import experiment_figures
 from refusal_stability.compare import ALL, caption, compare
 from refusal_stability.contracts import Verdicts
 from refusal_stability.errors import InvalidVerdictsError
@@ -122,6 +124,20 @@ def test_a_planted_difference_is_found_and_a_planted_null_is_not() -> None:
     # Of equals one in twenty at most; 6 of 40 or more would come of that in 1 of 70 cases.
     assert found(0.0, studies=40) <= 5 / 40
     assert found(0.5, studies=20) >= 0.95
+
+
+def test_an_interval_without_width_is_not_taken_for_exact() -> None:
+    alike = compared({("j", "m"): ["RRRR"] * 6, ("j", "n"): ["RRRR"] * 6})
+    assert (
+        "a difference of 0.000 [0.000, 0.000], the same for each of 6 prompts, so that the "
+        "interval cannot show more."
+    ) in caption(*alike, ("m", "n"))
+    heading = experiment_figures.compare(alike[0]).legends[0].get_title().get_text()
+    assert "no width: all prompts differ alike" in heading
+    differ, _ = compared(study(np.random.default_rng(0), shift=0.6))
+    heading = experiment_figures.compare(differ).legends[0].get_title().get_text()
+    assert "no width" not in heading
+    plt.close("all")
 
 
 def test_the_caption_says_what_differs_by_how_much_and_where() -> None:

@@ -171,4 +171,6 @@ def test_judges_who_label_alike_are_found_to() -> None:
     assert_row(of_all, {"n": 100, "agreement": 1, "kappa": 1})
     # Wilson's lower bound of so many prompts.
     assert 0.94 < of_all["agreement_low"] < 0.97
-    assert "No sampled response has two different valid labels" in caption(table, responses)
+    text = caption(table, responses)
+    assert "No sampled response has two different valid labels" in text
+    assert text.endswith("of judges that label all, tables/judge_agreement.csv has them all.")

@@ -23,8 +23,8 @@ FOLDS = 5
 PREDICTS, NOT_SHOWN, NOTHING = "predicts", "not shown to predict", "nothing to predict"
 # Edges of the bins of the forecast chance to flip.
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-# Models that the caption names one by one.
-_NAMED = 4
+# Models that the caption tells of one by one, in a sentence each.
+_NAMED = 2
 _KEYS = ["prompt_id", "temperature", "seed"]
 _REFUSE, _COMPLY = VALID_LABELS.index(REFUSE), VALID_LABELS.index(COMPLY)
 
@@ -280,7 +280,7 @@ def _ratio(
 
 
 def caption(table: pl.DataFrame, tokens: int, without: Sequence[str]) -> str:
-    """Return what was found, a sentence or two a model, under the first judge.
+    """Return what was found, in one to three sentences, under the first judge.
 
     Args:
         table: `boundary`.
@@ -322,19 +322,18 @@ def _sentence(rows: pl.DataFrame, by: str) -> str:
     does = says if pooled["verdict"] == PREDICTS else f"{are} not shown to predict"
     nearer = pooled["spearman_log_odds_low"]
     falls = "falls" if nearer is not None and nearer > 0 else "is not shown to fall"
-    sampled = rows.filter(pl.col("scope") != POOLED, pl.col("n") > 0).filter(
-        (pl.col("flip_rate") > 0) | (pl.col("predicted_flip_rate") > 0)
+    rates = rows.filter(pl.col("scope") != POOLED, pl.col("n") > 0)
+    apart = (rates["predicted_flip_rate"] - rates["flip_rate"]).abs().max()
+    close = (
+        f"; at no temperature are forecast and seen flip rates more than {100 * apart:.0f} "
+        "points apart"
+        if apart is not None
+        else ""
     )
-    rates = [
-        f"{row['predicted_flip_rate']:.0%} and {row['flip_rate']:.0%} at T = {row['scope']}"
-        for row in sampled.iter_rows(named=True)
-    ]
-    seen = f" Flips forecast and seen: {', '.join(rates)}." if rates else ""
     return (
-        f"{whose} {by} {does} which prompts flip, AUC {_words(pooled, 'auc_flip')}, and how stable "
-        f"they are, rank correlation of forecast and SSI {_words(pooled, 'spearman_ssi')}; SSI "
-        f"{falls} towards log-odds of 0, {_words(pooled, 'spearman_log_odds')}; of the label's "
-        f"entropy, {_words(pooled, 'left_open')} is left open.{seen}"
+        f"{whose} {by} {does} which prompts flip (AUC {_words(pooled, 'auc_flip')}) and how stable "
+        f"they are (rank correlation {_words(pooled, 'spearman_ssi')}); SSI {falls} towards the "
+        f"boundary, where REFUSE is as likely as COMPLY{close}."
     )
 
 

@@ -101,8 +101,12 @@ def caption(table: pl.DataFrame, changes: pl.DataFrame, names: tuple[str, str | 
     text = (
         f"On {ssi['n']} prompts under {judge}, {listed(names)} {found} (p < {SIGNIFICANT:g} after "
         f"Holm's correction){rest}. Mean SSI is {number(ssi['value_a'])} against "
-        f"{number(ssi['value_b'])}, a difference of {LiveTables.estimate(ssi, 'difference')}."
+        f"{number(ssi['value_b'])}, a difference of {LiveTables.estimate(ssi, 'difference')}"
     )
+    # Resamples of what is alike are alike: no width says nothing of other prompts.
+    if ssi["difference_low"] is not None and ssi["difference_low"] == ssi["difference_high"]:
+        text += f", the same for each of {ssi['n']} prompts, so that the interval cannot show more"
+    text += "."
     changed = changes.filter(pl.col("change") > 0, judge=judge)
     if changed.is_empty():
         return f"{text} No prompt's labels differ."

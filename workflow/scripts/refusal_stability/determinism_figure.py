@@ -15,7 +15,7 @@ _WORDS = {"ha": "center", "va": "center", "fontsize": 9, "backgroundcolor": "whi
 
 
 def determinism(table: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
-    """Shares of prompts, a row an arm; and how many have parted by which token, a line an arm."""
+    """Shares of prompts, a row an arm; and whose replies differ by which token, a line an arm."""
     there = table.filter("available")
     if there.is_empty():
         return nothing("No way of running the engine is available here.")
@@ -49,7 +49,7 @@ def determinism(table: pl.DataFrame, prompts: pl.DataFrame) -> Figure:
 
 
 def _parting(panel: plt.Axes, table: pl.DataFrame, prompts: pl.DataFrame) -> None:
-    panel.set_title("replies that have parted", fontsize=10)
+    panel.set_title("prompts whose replies differ", fontsize=10)
     for place, row in enumerate(table.iter_rows(named=True)):
         if not row["n_differing"]:
             continue
@@ -60,11 +60,13 @@ def _parting(panel: plt.Axes, table: pl.DataFrame, prompts: pl.DataFrame) -> Non
         look_of_arm = line_look(place) | {"ms": 4, "markevery": [-1]}
         panel.step([0, *tokens], shares, where="post", label=row["arm"], **look_of_arm)
     if prompts.is_empty():
-        panel.text(0.5, 0.5, "none", ha="center", va="center", transform=panel.transAxes)
+        panel.text(
+            0.5, 0.5, "no replies differ", ha="center", va="center", transform=panel.transAxes
+        )
         panel.set_xticks([])
         panel.set_yticks([])
         return
-    panel.set_xlabel("by token")
+    panel.set_xlabel("by token of the reply")
     panel.set_ylabel("share of prompts")
     panel.set_ylim(bottom=0)
     panel.legend(fontsize=8)

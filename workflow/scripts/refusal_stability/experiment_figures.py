@@ -33,6 +33,7 @@ from refusal_stability.figure_parts import (
 from refusal_stability.grid import ALL_MODELS
 
 _FILLED = f"{INTERVALS}; filled: p < {SIGNIFICANT:g} after Holm's correction"
+_NO_WIDTH = "no width: all prompts differ alike, or not at all; of others that shows little"
 # The rest is in the table.
 _MAX_PAIRS = 15
 
@@ -74,7 +75,8 @@ def compare(table: pl.DataFrame) -> Figure:
     figure.suptitle(
         f"{table['model_a'][0]} \N{MINUS SIGN} {table['model_b'][0]}", fontsize=10, wrap=True
     )
-    judges_legend(figure, judges)
+    alike = (table["difference_low"] == table["difference_high"]).any()
+    judges_legend(figure, judges, f"\n{_NO_WIDTH}" * bool(alike))
     return figure
 
 
@@ -217,10 +219,10 @@ def scoring(table: pl.DataFrame) -> Figure:
     return figure
 
 
-def judges_legend(figure: Figure, judges: list[str]) -> None:
-    """Write whose the colours are, and what filled markers say."""
+def judges_legend(figure: Figure, judges: list[str], note: str = "") -> None:
+    """Write whose the colours are, what filled markers say, and a ``note``."""
     handles = [
         Line2D([], [], linestyle="none", label=judge, **look(number))
         for number, judge in enumerate(judges)
     ]
-    legend(figure, handles, _FILLED)
+    legend(figure, handles, _FILLED + note)

@@ -144,12 +144,13 @@ def caption(table: pl.DataFrame, responses: pl.DataFrame) -> str:
         text += (
             f" Over all {rows.height} pairs of judges, agreement is {lowest:.1%} to {highest:.1%}."
         )
-    return text + (
-        f" Judges differ on {differ} of the sampled responses, whose ids are in "
-        "judge_agreement_responses.csv."
+    found = (
+        f"Judges differ on {differ} of the sampled responses, whose ids are in "
+        "judge_agreement_responses.csv"
         if differ
-        else " No sampled response has two different valid labels."
+        else "No sampled response has two different valid labels"
     )
+    return f"{text} {found}; of judges that label all, tables/judge_agreement.csv has them all."
 
 
 def _of_pair(
