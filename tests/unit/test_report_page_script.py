@@ -12,7 +12,7 @@ from label_grids import SETTINGS, parts, prompts_of, verdicts
 from pages import RESOURCES, with_chances
 from refusal_stability import files
 from refusal_stability.contracts import PromptInfo, Stability, Verdicts
-from refusal_stability.table_contracts import TABLES
+from refusal_stability.table_contracts import REPLICATION, TABLES
 from refusal_stability.tables import make_tables
 
 MANIFEST = {
@@ -44,6 +44,11 @@ def test_a_run_from_labels_has_a_page_beside_another_run(
     here, there = tmp_path / "here", tmp_path / "there"
     write_run(here, verdicts({("j", "m"): ["RR RC", "RR RR"], ("j", "n"): ["CC CC", "RP PP"]}))
     # Another model, and other labels of the first prompt: SSI 1, not 3/4.
+    published = {"id": "ssi", "where": "Table 1", "paper": 0.9, "recomputed": None}
+    published |= {"definition": None, "difference": None, "verdict": "data not given"}
+    compared = pl.DataFrame([published])
+    more = here / "tables/replication.csv"
+    files.write_csv(REPLICATION.validate(compared, cast=True), more, REPLICATION)
     write_run(there, verdicts({("j", "m"): ["RR RR", "RR RR"], ("j", "x"): ["CC CC", "RP PP"]}))
     statistics = {"unstable_below": 0.8, "max_invalid_share": 0.01}
     statistics |= {"bootstrap_resamples": 200, "bootstrap_seed": 1, "thresholds": [0.8]}
@@ -55,6 +60,7 @@ def test_a_run_from_labels_has_a_page_beside_another_run(
         "verdicts": sorted(here.glob("verdicts/*/*.parquet")),
         "stability": [here / "stability/j.parquet"],
         "tables": [here / "tables"],
+        "more-tables": [more],
         "resources": [RESOURCES],
         "other-models": [there / "tables/models.csv"],
         "other-verdicts": [there / "verdicts/j/m.parquet"],
@@ -65,6 +71,7 @@ def test_a_run_from_labels_has_a_page_beside_another_run(
     report_page.main()
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     data = json.loads(html.partition('id="data">')[2].partition("</script>")[0])
+    assert data["tables"]["replication"]["rows"][0][:3] == ["ssi", "Table 1", 0.9]
     other = data["other"]
     assert other["run"] == "there"
     rows = [

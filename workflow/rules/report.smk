@@ -44,6 +44,7 @@ rule report_page:
         verdicts=ALL_VERDICTS,
         stability=STABILITY.format(judge=list(JUDGES)[0]),
         tables=STATISTICS_TABLES,
+        more_tables=[path for path in ALL_TABLES if path not in STATISTICS_TABLES],
         responses=RESPONSES if report_settings.includes_text(config) else [],
         other_models=report_settings.other_models(config) or [],
         other_verdicts=report_settings.other_verdicts(config, list(MODELS)),
@@ -75,7 +76,7 @@ rule report_page:
         "python {input.script} --run {params.run:q} --about {params.about:q}"
         " --prompts {input.prompts:q} --verdicts {input.verdicts:q}"
         " --stability {input.stability:q} --tables {params.tables:q}"
-        " --resources {params.resources:q}"
+        " --more-tables {input.more_tables:q} --resources {params.resources:q}"
         + f" {GRID}" * bool(RESPONSES)
         + f" --responses {RUN}/responses" * report_settings.includes_text(config)
         + (

@@ -14,7 +14,7 @@ from refusal_stability.page import Run, page
 from refusal_stability.page_compare import page_compare
 from refusal_stability.page_labels import page_labels
 from refusal_stability.page_text import page_text
-from refusal_stability.table_contracts import TABLES
+from refusal_stability.table_contracts import MORE_TABLES, TABLES
 
 
 def main() -> None:
@@ -29,6 +29,9 @@ def main() -> None:
     )
     parser.add_argument("--stability", type=Path, required=True, help="the first judge's, Parquet")
     parser.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    parser.add_argument(
+        "--more-tables", type=Path, nargs="*", default=[], help="replication.csv, cost.csv"
+    )
     parser.add_argument("--resources", type=Path, required=True, help="template, style, scripts")
     parser.add_argument(
         "--responses", type=Path, help="folder of <model>/<cell>.parquet, to include all text"
@@ -44,6 +47,7 @@ def main() -> None:
         name: files.read_csv(args.tables / f"{name}.csv", contract)
         for name, contract in TABLES.items()
     }
+    tables |= {path.stem: files.read_csv(path, MORE_TABLES[path.stem]) for path in args.more_tables}
     labels = page_labels(_verdicts(args.verdicts), info["prompt_id"].to_list())
     stability = files.read_parquet(args.stability, Stability)
     other = None

@@ -55,7 +55,7 @@ class Run:
         prompts: keeps the contract :class:`~refusal_stability.contracts.PromptInfo`.
         labels: of all verdicts.
         stability: that of the first judge.
-        tables: by name.
+        tables: by name, with `replication` and `cost` where the run has them.
         text: of :func:`~refusal_stability.page_text.page_text`, or None where it is hidden.
         other: of :func:`~refusal_stability.page_compare.page_compare`, or None.
         methods: how the run was made, of :func:`~refusal_stability.paper.methods`.

@@ -10,7 +10,7 @@ import dataframely as dy
 import polars as pl
 
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from refusal_stability.table_contracts import COST, REPLICATION, TABLES
+from refusal_stability.table_contracts import MORE_TABLES, TABLES
 
 # What each table says, as its caption.
 CAPTIONS = {
@@ -111,7 +111,7 @@ def contract_of(name: str) -> type[dy.Schema] | None:
     """Return the contract of a table of the run, or of an experiment's, "experiment_<name>"."""
     if name.startswith(EXPERIMENT):
         return EXPERIMENT_TABLES.get(name.removeprefix(EXPERIMENT))
-    return (TABLES | {"cost": COST, "replication": REPLICATION}).get(name)
+    return (TABLES | MORE_TABLES).get(name)
 
 
 def paper_table(name: str, table: pl.DataFrame) -> PaperTable:

@@ -192,4 +192,6 @@ COST = table(
     currency=dy.String(nullable=True),
 )
 
-set_names(TABLES | {"replication": REPLICATION, "cost": COST})
+# Those of a run that has what they are made of.
+MORE_TABLES = {"replication": REPLICATION, "cost": COST}
+set_names(TABLES | MORE_TABLES)
