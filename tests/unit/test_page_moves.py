@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 from browser import browser, opened
 from label_grids import verdicts
 from pages import run_of, small_run, write_page
+from refusal_stability.words import decimals
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,12 @@ def test_opening_the_numbers_moves_no_panel_aside(chrome: Browser, tmp_path: Pat
         for summary in page.locator("#explore-grid summary").all():
             summary.click()
             assert sides() == before
+
+
+def test_a_browser_rounds_as_we_do(chrome: Browser, tmp_path: Path) -> None:
+    file = write_page(tmp_path / "page.html", small_run())
+    # Means of 1,200 and of 1,600 replies: some lie in the middle of two numbers.
+    values = [k / n for n in (1200, 1600) for k in range(-n, n + 1)]
+    with opened(chrome, file) as page:
+        told = page.evaluate("values => values.map((value) => value.toFixed(3))", values)
+    assert told == [decimals(value) for value in values]

@@ -9,6 +9,7 @@ rule figures:
             "stability_figures",
             "sampling_figures",
             "comparison_figures",
+            "words",
             "contracts",
             "table_contracts",
             "table_columns",

@@ -20,6 +20,7 @@ rule paper:
             "paper_latex",
             "paper_markdown",
             "judge_settings",
+            "words",
             "experiment_contracts",
             "table_contracts",
             "table_columns",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refusal_stability.words import decimals
+
 Row = dict[str, str | float | None]
 
 # The word for all models together; the package's own is in a module that loads numpy.
@@ -89,12 +91,12 @@ class LiveTables:
         """Return "p = 0.012", or what else there is to say of it."""
         if value is None:
             return "p undefined"
-        return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+        return "p < 0.001" if value < 0.001 else f"p = {decimals(value)}"
 
     @staticmethod
     def number(value: float | None) -> str:
         """Return a number with three decimals, or "undefined" where there is none."""
-        return "undefined" if value is None else f"{value:.3f}"
+        return "undefined" if value is None else decimals(value)
 
     @staticmethod
     def percent(value: float | None) -> str:
@@ -106,7 +108,8 @@ class LiveTables:
         """Return an estimate and its interval, "0.912 [0.875, 0.946]"."""
         if row[name] is None or row[f"{name}_low"] is None:
             return cls.number(row[name])
-        return "{:.3f} [{:.3f}, {:.3f}]".format(*(row[f"{name}{e}"] for e in ("", "_low", "_high")))
+        value, low, high = (decimals(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+        return f"{value} [{low}, {high}]"
 
     @staticmethod
     def _value(column: str, text: str) -> str | float | None:

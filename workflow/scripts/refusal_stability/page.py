@@ -22,7 +22,7 @@ from refusal_stability.page_charts import charts, compared_chart
 from refusal_stability.page_labels import PageLabels
 from refusal_stability.page_warnings import Warning, unknown, warnings
 from refusal_stability.paper import Section
-from refusal_stability.words import counted
+from refusal_stability.words import counted, decimals
 
 # In the order in which they use each other.
 SCRIPTS = (
@@ -102,6 +102,7 @@ def page(run: Run, resources: Path) -> str:
         models=_models(run.tables["models"]),
         groupings=list(_groupings(run.prompts)),
         counted=counted,
+        decimals=decimals,
         uncited=_uncited,
         style=(resources / STYLE).read_text(encoding="utf-8"),
         scripts=[library, own],

@@ -4,6 +4,7 @@ The CSV files keep every digit; what is made of them here is for LaTeX (booktabs
 """
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import dataframely as dy
@@ -11,6 +12,7 @@ import polars as pl
 
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.table_contracts import MORE_TABLES, TABLES
+from refusal_stability.words import decimals
 
 # What each table says, as its caption.
 CAPTIONS = {
@@ -150,14 +152,14 @@ def notes(made: PaperTable) -> list[str]:
 
 def number(value: float) -> str:
     """Return a number for people: three decimals below 10, fewer above, and no negative zero."""
-    decimals = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
-    text = f"{value:,.{decimals}f}"
+    places = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    text = f"{Decimal(decimals(value, places)):,f}"
     return text.removeprefix("-") if not text.strip("-0.,") else text
 
 
 def p_value(value: float) -> str:
     """Return a p-value: three decimals, and no zero."""
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    return "<0.001" if value < 0.001 else decimals(value)
 
 
 def head(column: str) -> str:

@@ -11,7 +11,7 @@ from refusal_stability.labels import SCORINGS
 from refusal_stability.resampling import Resamples, interval
 from refusal_stability.summaries import estimate, frame, prompt_mean, with_sum
 from refusal_stability.tests_of_difference import holm, mcnemar, signed_rank
-from refusal_stability.words import listed
+from refusal_stability.words import decimals, listed
 
 MEAN_SSI, FLIP_RATE, UNSTABLE = "mean_ssi", "flip_rate", "unstable_below_"
 WORDS = {"three_way": "three-way", "lenient": "lenient", "conservative": "conservative"}
@@ -96,7 +96,7 @@ def caption(table: pl.DataFrame, limits: Sequence[float]) -> str:
         for limit in sorted({min(limits), max(limits)})
     ]
     ssi = values_of(rows.filter(model=whose, measure=MEAN_SSI))
-    others.append(f"mean SSI is {listed([f'{value:.3f}' for value in ssi.values()])}")
+    others.append(f"mean SSI is {listed([decimals(value) for value in ssi.values()])}")
     parted = [f"{value:.1%} {WORDS[name]}" for name, value in flips.items()]
     text = (
         f"For {named} under {judge}, {listed(parted)} of prompts flip; in this order, "

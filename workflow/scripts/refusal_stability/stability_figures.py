@@ -30,6 +30,7 @@ from refusal_stability.figure_parts import (
 )
 from refusal_stability.grid import ALL_MODELS
 from refusal_stability.labels import COMPLY, REFUSE, VALID_LABELS
+from refusal_stability.words import decimals
 
 
 def ssi_distribution(data: Data) -> Figure:
@@ -245,4 +246,4 @@ def _label_style(label: str) -> dict[str, object]:
 
 
 def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+    return "undefined" if value is None else decimals(value)

@@ -1,6 +1,7 @@
 """Numbers and lists in sentences."""
 
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 
 def listed(words: Sequence[str]) -> str:
@@ -11,6 +12,15 @@ def listed(words: Sequence[str]) -> str:
 def counted(n: int, word: str) -> str:
     """Return "1 prompt" or "1,200 prompts"."""
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def decimals(value: float, places: int = 3) -> str:
+    """Return a number with so many decimals, the same for what was computed as for what was read.
+
+    It is rounded from the twelve digits that tables have, as a browser does by `toFixed`.
+    """
+    of_table = Decimal(float(f"{value:.12g}"))
+    return str(of_table.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP))
 
 
 def percent(share: float | None) -> str:
