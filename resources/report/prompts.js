@@ -70,7 +70,7 @@ function filterPrompts() {
   control("empty").hidden = kept.length > 0;
   const [by, names] = model === null ? ["model", data.models] : ["temperature", data.temperatures];
   control("strip-head").textContent =
-    `Labels by ${by}${names.length > NAMED ? ", in the run's order" : `: ${names.join(", ")}`}`;
+    `By ${by}${names.length > NAMED ? ", in the run's order" : `: ${names.join(", ")}`}`;
 }
 
 function label(code, count = null) {

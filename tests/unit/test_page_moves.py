@@ -50,9 +50,9 @@ def test_marks_of_models_have_their_names_above(chrome: Browser, tmp_path: Path)
     file = write_page(tmp_path / "page.html", small_run())
     with opened(chrome, file, "prompts") as page:
         head = page.locator("#prompts-strip-head")
-        expect(head).to_have_text("Labels by model: m0, m1")
+        expect(head).to_have_text("By model: m0, m1")
         page.locator("#prompts-model").select_option("m1")
-        expect(head).to_have_text("Labels by temperature: 0, 1, 2")
+        expect(head).to_have_text("By temperature: 0, 1, 2")
 
 
 def test_opening_the_numbers_moves_no_panel_aside(chrome: Browser, tmp_path: Path) -> None:
