@@ -39,7 +39,7 @@ def test_each_has_its_cell_its_own_log_and_that_of_its_last_job_on_slurm() -> No
         job("statistics", "never-written.log"),
         job("generate", "own.log", model="tiny", temperature="1", seed="2"),
     ]
-    assert failed_jobs.summary(failed, 3).splitlines() == [
+    assert failed_jobs.summary(failed, 3, on_slurm=True).splitlines() == [
         "2 job(s) failed, 3 more did not start:",
         "  generate model tiny, temperature 1, seed 2: own.log, "
         ".snakemake/slurm_logs/rule_generate/tiny_1_2/10.log",
@@ -50,6 +50,6 @@ def test_each_has_its_cell_its_own_log_and_that_of_its_last_job_on_slurm() -> No
 
 def test_no_more_are_named_than_anybody_reads() -> None:
     failed = [job("generate", "", model=str(number)) for number in range(250)]
-    lines = failed_jobs.summary(failed, 0).splitlines()
+    lines = failed_jobs.summary(failed, 0, on_slurm=True).splitlines()
     assert len(lines) == 1 + 100 + 1 + 1
     assert lines[-2] == "  ... and 150 more"

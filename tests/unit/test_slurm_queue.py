@@ -1,6 +1,7 @@
 """Jobs of a run that Slurm has already. The real queue is asked in tests/workflow."""
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,20 +12,22 @@ from refusal_stability import slurm_queue
 from refusal_stability.errors import InputError
 
 RUN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+SUFFIX = slurm_queue.job_suffix("study")
 FOLDER = Path("/scratch/my|study")
 
 
 def line(
     job: str = "7",
-    name: str = f"study_{RUN_ID}",
+    name: str = f"{RUN_ID}_{SUFFIX}",
     comment: str = "rule_generate_wildcards_tiny-llama_1_2",
     folder: object = FOLDER,
 ) -> str:
     return f"{job}|{name}|{comment}|{folder}\n"
 
 
-def found(listed: str) -> list[str]:
-    return slurm_queue._of_run(listed, {"generate", "statistics"}, "study", FOLDER)
+def found(listed: str, *, unknown: bool = True) -> list[str]:
+    rules = {"generate", "statistics"}
+    return slurm_queue._of_run(listed, rules, SUFFIX, FOLDER, unknown=unknown)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +36,7 @@ def found(listed: str) -> list[str]:
         line(),
         line(comment="rule_statistics"),
         # With a prefix of the user: slurm-jobname-prefix in the profile.
-        line(name=f"study_mine_{RUN_ID}"),
+        line(name=f"mine_{RUN_ID}_{SUFFIX}"),
         # A site may write comments of its own: better once too often than never.
         line(comment="(null)"),
     ],
@@ -47,8 +50,12 @@ def test_jobs_of_the_same_rules_run_and_folder_are_found(listed: str) -> None:
     [
         "",
         line(folder="/scratch/other"),
-        line(name=f"other_{RUN_ID}"),
-        line(name=f"study2_{RUN_ID}"),
+        *(
+            line(name=f"{RUN_ID}_{slurm_queue.job_suffix(run)}")
+            for run in ("other", "study2", "study_small", "small_study", "study.")
+        ),
+        # What other people's jobs may look like.
+        "7|a name\nof two lines|rule_generate",
         # The job that Snakemake itself runs in.
         line(name="study", comment=""),
         # Of another rule, whose name begins with that of one of these.
@@ -60,13 +67,19 @@ def test_other_jobs_are_not(listed: str) -> None:
     assert found(listed) == []
 
 
+def test_a_comment_of_the_sites_own_stops_jobs_for_slurm_only() -> None:
+    assert found(line(comment="(null)"), unknown=False) == []
+    assert found(line(), unknown=False) == ["7"]
+
+
 def test_all_are_named_with_those_of_an_array() -> None:
     assert found(line("7") + line("8_[3-9]") + line("9", name="wrap")) == ["7", "8_[3-9]"]
 
 
 def test_the_name_of_a_run_becomes_one_that_the_executor_takes() -> None:
-    assert slurm_queue.job_prefix("my.study-1_a") == "my_study-1_a"
-    assert len(slurm_queue.job_prefix("x" * 80)) == 50
+    assert re.fullmatch(r"my_study-1_a_[0-9a-f]{8}", slurm_queue.job_suffix("my.study-1_a"))
+    assert slurm_queue.job_suffix("a.b") != slurm_queue.job_suffix("a_b")
+    assert len(slurm_queue.job_suffix("x" * 80)) == 49
 
 
 @pytest.mark.parametrize("requeue", [True, False])
@@ -84,7 +97,7 @@ def test_jobs_bear_the_name_of_the_run_and_their_states_are_read(requeue: bool) 
     executor = type("Executor", (), members)()
     slurm_queue.prepare(executor, "my.study")
     del sys.modules["plugin_for_test"]
-    assert executor.run_uuid == f"my_study_{RUN_ID}"
+    assert executor.run_uuid == f"{RUN_ID}_{slurm_queue.job_suffix('my.study')}"
     states, _ = asyncio.run(plugin.query_job_status("sacct"))
     third = "PENDING" if requeue else "NODE_FAIL"
     assert states == {"1": "CANCELLED", "2": "RUNNING", "3": third}

@@ -1,7 +1,7 @@
 # Takes: a run of which jobs failed. Makes: its last lines, which say which and where their logs are.
 from snakemake.logging import logger
 
-from refusal_stability import failed_jobs
+from refusal_stability import failed_jobs, slurm_queue
 
 
 onerror:
@@ -9,4 +9,5 @@ onerror:
     if failed:
         # A target makes nothing.
         waiting = sum(bool(job.output) for job in workflow.scheduler.remaining_jobs)
-        logger.error(failed_jobs.summary(failed, waiting))
+        on_slurm = slurm_queue.is_slurm(workflow.scheduler._executor)
+        logger.error(failed_jobs.summary(failed, waiting, on_slurm))

@@ -20,8 +20,8 @@ TO_LABEL = [] if "labels" in config else [f"{AGREEMENT}/to_label.parquet"]
 rule agreement_sample:
     """Draw the responses that all judges label."""
     input:
+        # Without its modules: judges would label a sample again that is the same.
         script="workflow/scripts/agreement_sample.py",
-        package=experiment_package("agreement_sample", "cells"),
         prompts=PROMPTS,
         # The first judge's.
         verdicts=verdicts(pair for pair in PAIRS if pair[0] == PAIRS[0][0]),

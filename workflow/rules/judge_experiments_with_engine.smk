@@ -76,8 +76,8 @@ use rule judge_sample as judge_sample_without_gpu with:
 rule noise_sample:
     """Draw the texts that judges are asked about again."""
     input:
+        # Without its modules: judges would be asked about the same texts again.
         script="workflow/scripts/noise_sample.py",
-        package=experiment_package("noise_sample", "agreement_sample", "cells"),
         prompts=PROMPTS,
         # The first judge's.
         verdicts=verdicts(

@@ -27,7 +27,7 @@ onstart:
     jobs = [] if workflow.touch else list(workflow.dag.needrun_jobs())
     try:
         executor = workflow.scheduler._executor
-        on_slurm = type(executor).__module__ == "snakemake_executor_plugin_slurm"
+        on_slurm = slurm_queue.is_slurm(executor)
         if on_slurm:
             slurm_queue.prepare(executor, config["run"])
         slurm_queue.check_queue(

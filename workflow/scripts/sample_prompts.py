@@ -17,9 +17,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="of the draw")
     parser.add_argument("--output", type=Path, required=True, help="prompts, Parquet")
     args = parser.parse_args()
+    prompts = files.read_parquet(args.prompts, PromptInfo)
+    contract = PromptInfo
     # Of labels there is no text.
-    contract = Prompts if "prompt" in pl.read_parquet_schema(args.prompts) else PromptInfo
-    prompts = files.read_parquet(args.prompts, contract)
+    if "prompt" in pl.read_parquet_schema(args.prompts):
+        contract = Prompts
+        prompts = files.read_parquet(args.prompts, contract)
     categories = prompts["category"].fill_null("(none)").to_numpy()
     drawn = stratified_sample(categories, args.number, args.seed)
     files.write_parquet(prompts[drawn], args.output, contract)

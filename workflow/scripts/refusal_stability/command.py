@@ -25,8 +25,9 @@ def run(main: Callable[[], None]) -> None:
         if full is None:
             raise
         sys.exit(
-            f"error: {full}, in {os.getcwd()} or the folder for temporary files. Hint: make room "
-            "and run the same command again; what is finished is kept"
+            f"error: {full}, in {getattr(error, 'filename', None) or os.getcwd()} or the folder "
+            "for temporary files. Hint: make room and run the same command again; what is finished "
+            "is kept"
         )
 
 

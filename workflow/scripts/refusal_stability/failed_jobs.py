@@ -9,14 +9,17 @@ _SLURM_LOGS = Path(".snakemake/slurm_logs")
 _NAMED = 100
 
 
-def summary(failed: Collection[Any], waiting: int) -> str:
+def summary(failed: Collection[Any], waiting: int, on_slurm: bool) -> str:
     """Return a line for each failed job: its rule, its wildcards and its logs.
 
     Args:
         failed: Snakemake's jobs.
         waiting: how many others were not started: they need what failed, or the run ended before.
+        on_slurm: whether Slurm has logs of them, too.
     """
-    lines = sorted(map(_line, failed))
+    # Of a group of jobs, which is submitted as one, each.
+    failed = [one for job in failed for one in getattr(job, "jobs", [job])]
+    lines = sorted(_line(job, on_slurm) for job in failed)
     left_out = len(lines) - _NAMED
     if left_out > 0:
         lines[_NAMED:] = [f"  ... and {left_out} more"]
@@ -29,10 +32,11 @@ def summary(failed: Collection[Any], waiting: int) -> str:
     )
 
 
-def _line(job: Any) -> str:
+def _line(job: Any, on_slurm: bool) -> str:
     cell = ", ".join(f"{name} {value}" for name, value in job.wildcards.items())
     # A job that never began has no log of its own; Slurm keeps one of each that failed.
     logs = [log for log in map(str, job.log) if Path(log).is_file()]
-    folder = _SLURM_LOGS / f"rule_{job.rule.name}" / "_".join(job.wildcards).replace("/", "_")
-    logs += map(str, sorted(folder.glob("*.log"), key=lambda log: log.stat().st_mtime)[-1:])
+    if on_slurm:
+        folder = _SLURM_LOGS / f"rule_{job.rule.name}" / "_".join(job.wildcards).replace("/", "_")
+        logs += map(str, sorted(folder.glob("*.log"), key=lambda log: log.stat().st_mtime)[-1:])
     return f"  {job.rule.name} {cell}".rstrip() + f": {', '.join(logs) or 'no log'}"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from refusal_stability.errors import ContractError, InputError
 
 # Of the bytes of the file beside it, in a manifest; those of format 1 may lack it.
 CHECKSUM = "file_sha256"
+_AGAIN = "Hint: delete both and run the same command again, and they are made again"
+# In which a writer has followed up a file with its manifest.
+_SECONDS_BETWEEN = 1.0
 
 
 def sha256_text(text: str) -> str:
@@ -61,9 +65,17 @@ def write_parquet(
     table = checked(table, contract, path)
     # At no time is there a manifest of another file.
     path.with_suffix(".json").unlink(missing_ok=True)
-    _write_whole(path, lambda part: table.write_parquet(part, compression="zstd"))
+    checksum = ""
+
+    def write(part: Path) -> None:
+        nonlocal checksum
+        table.write_parquet(part, compression="zstd")
+        # Of what is written here, whoever else writes this file at the same time.
+        checksum = sha256_file(part)
+
+    _write_whole(path, write)
     # It comes last: what has one is whole.
-    write_json({**(manifest or {}), CHECKSUM: sha256_file(path)}, path.with_suffix(".json"))
+    write_json({**(manifest or {}), CHECKSUM: checksum}, path.with_suffix(".json"))
 
 
 def read_csv(path: Path, contract: type[dy.Schema]) -> pl.DataFrame:
@@ -153,21 +165,30 @@ def checked(table: pl.DataFrame, contract: type[dy.Schema], path: Path) -> pl.Da
 
 def _check_manifest(path: Path) -> None:
     """Raise InputError if a file has a manifest and is not what that says."""
-    manifest = path.with_suffix(".json")
-    if not manifest.exists():
+    if _is_as_written(path):
         return
-    again = "Hint: delete both and run the same command again, and they are made again"
+    # Of another run, which is being made, one of both may be new already.
+    time.sleep(_SECONDS_BETWEEN)
+    if not _is_as_written(path):
+        raise InputError(
+            f"{path}: not the file that its manifest {path.stem}.json is of: it was damaged or "
+            f"replaced after it was written, or an older version wrote it. {_AGAIN}"
+        )
+
+
+def _is_as_written(path: Path) -> bool:
+    """Whether a file is what its manifest says, if that has its checksum."""
+    manifest = path.with_suffix(".json")
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
         expected = content.get(CHECKSUM)
+        formats.check(content, manifest)
+        return expected is None or sha256_file(path) == expected
+    except FileNotFoundError:
+        # One of both is not there: older versions wrote no manifest.
+        return True
     except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{manifest}: the manifest of {path} cannot be read. {again}") from error
-    formats.check(content, manifest)
-    if expected is not None and path.exists() and sha256_file(path) != expected:
-        raise InputError(
-            f"{path}: not the file that its manifest {manifest.name} is of, so it was damaged or "
-            f"replaced after it was written. {again}"
-        )
+        raise InputError(f"{manifest}: the manifest of {path} cannot be read. {_AGAIN}") from error
 
 
 def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:

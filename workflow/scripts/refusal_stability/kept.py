@@ -47,9 +47,11 @@ def take(kept: Path, marker: Path, output: Path, patience: float = PATIENCE) -> 
         raise InputError(
             f"{kept}: not as the engine left it. Hint: run snakemake again, and it is made again"
         )
+    # At no time is there a manifest of another table.
+    for suffix in (".json", ".parquet"):
+        output.with_suffix(suffix).unlink(missing_ok=True)
     for suffix in (".parquet", ".json"):
         place = output.with_suffix(suffix)
-        place.unlink(missing_ok=True)
         try:
             os.link(kept.with_suffix(suffix), place)
         except OSError:

@@ -1,5 +1,6 @@
 """Which jobs of a run Slurm has already, of a Snakemake that was killed."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -16,9 +17,17 @@ _PATIENCE, _PATIENCE_HERE = 120, 10
 _FIELDS = "%i|%j|%k|%Z"
 
 
-def job_prefix(run: str) -> str:
-    """Return what the names of a run's jobs begin with: at most 50 letters, digits, _ and -."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", run)[:50]
+def is_slurm(executor: Any) -> bool:
+    """Tell whether Snakemake's executor gives its jobs to Slurm."""
+    return type(executor).__module__ == "snakemake_executor_plugin_slurm"
+
+
+def job_suffix(run: str) -> str:
+    """Return what the names of a run's jobs end with: at most 49 letters, digits, _ and -."""
+    # Names that are alike but for other characters, or but for their ends, are told apart.
+    return (
+        f"{re.sub(r'[^A-Za-z0-9_-]', '_', run)[:40]}_{hashlib.sha256(run.encode()).hexdigest()[:8]}"
+    )
 
 
 def prepare(executor: Any, run: str) -> None:
@@ -28,11 +37,13 @@ def prepare(executor: Any, run: str) -> None:
         executor: Snakemake's for Slurm, before its first job.
         run: the name of the run.
     """
-    executor.run_uuid = f"{job_prefix(run)}_{executor.run_uuid}"
+    executor.run_uuid = f"{executor.run_uuid}_{job_suffix(run)}"
     plugin = sys.modules[type(executor).__module__]
-    ask = plugin.query_job_status
-
-    requeues = executor.workflow.executor_settings.requeue
+    ask = getattr(plugin, "query_job_status", None)
+    if ask is None:
+        # Of another version, which may need no mending.
+        return
+    requeues = getattr(executor.workflow.executor_settings, "requeue", False)
 
     def read(state: str) -> str:
         # sacct says by whom: "CANCELLED by 1000". That would be taken for a job that still runs.
@@ -67,6 +78,8 @@ def check_queue(rules: set[str], run: str, *, needed: bool) -> None:
             ["squeue", "--noheader", f"--format={_FIELDS}"],
             capture_output=True,
             text=True,
+            # Other people's jobs may bear any name.
+            errors="replace",
             check=True,
             timeout=_PATIENCE if needed else _PATIENCE_HERE,
         ).stdout
@@ -78,7 +91,7 @@ def check_queue(rules: set[str], run: str, *, needed: bool) -> None:
             f"squeue does not say which jobs are in the queue: {said.strip()}. Hint: nothing was "
             "submitted; give the same command again when Slurm answers"
         ) from None
-    there = _of_run(listed, rules, job_prefix(run), Path.cwd())
+    there = _of_run(listed, rules, job_suffix(run), Path.cwd(), unknown=needed)
     if there:
         ids = " ".join(there[:_NAMED]) + " ..." * (len(there) > _NAMED)
         raise InputError(
@@ -88,20 +101,23 @@ def check_queue(rules: set[str], run: str, *, needed: bool) -> None:
         )
 
 
-def _of_run(listed: str, rules: set[str], prefix: str, folder: Path) -> list[str]:
-    """Return the ids of a run's jobs in what squeue printed."""
+def _of_run(listed: str, rules: set[str], suffix: str, folder: Path, *, unknown: bool) -> list[str]:
+    """Return the ids of a run's jobs in what squeue printed.
+
+    Those whose rule the comment does not tell count if ``unknown``.
+    """
     # What the executor calls a run of Snakemake, behind a prefix of the user if he gave one.
-    name = re.compile(rf"{re.escape(prefix)}_(.+_)?[0-9a-f]{{8}}-[0-9a-f-]{{27}}")
+    name = re.compile(rf"(.+_)?[0-9a-f]{{8}}-[0-9a-f-]{{27}}_{re.escape(suffix)}")
     found = []
-    for line in listed.splitlines():
+    for line in listed.split("\n"):
         # A folder may have any character in its name.
-        job, job_name, comment, its_folder = line.split("|", 3)
-        # The comment is rule_<rule>_wildcards_<...>, unless a site writes its own.
+        fields = line.split("|", 3)
+        if len(fields) < 4:
+            continue
+        job, job_name, comment, its_folder = fields
+        # The comment is rule_<rule>_wildcards_<...>, unless a site writes its own, or of a group.
         rule = re.fullmatch(r"rule_(\w+?)(_wildcards_.*)?", comment)
-        if (
-            name.fullmatch(job_name)
-            and Path(its_folder) == folder
-            and (rule is None or rule[1] in rules)
-        ):
+        of_rule = rule[1] in rules if rule else unknown
+        if name.fullmatch(job_name) and Path(its_folder) == folder and of_rule:
             found.append(job)
     return found
