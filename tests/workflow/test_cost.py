@@ -164,15 +164,19 @@ def test_the_table_of_costs_agrees_with_a_recount(finished: Workspace) -> None:
     assert table["money"].null_count() == table.height
 
 
-def test_a_price_makes_the_table_of_costs_anew_and_nothing_else(finished_copy: Workspace) -> None:
+def test_a_price_makes_only_the_table_of_costs_and_the_page_anew(
+    finished_copy: Workspace,
+) -> None:
     prices = {"currency": "EUR", "gpu_hour": 2.5}
     finished_copy.write_config(finished_copy.read_config() | {"prices": prices})
     # An older run may lack a benchmark file.
     (finished_copy.run / "benchmarks/judge/judge-good/tiny-llama.tsv").unlink()
-    assert finished_copy.planned() == {"cost": 1}
+    assert finished_copy.planned() == {"cost": 1, "report_page": 1}
     result = finished_copy.snakemake("--cores", "1")
     assert result.returncode == 0, result.stderr
     table = files.read_csv(finished_copy.run / "tables/cost.csv", COST)
     assert table["currency"].unique().to_list() == ["EUR"]
     assert table["money"].to_list() == [0] * table.height
+    page = (finished_copy.run / "stability_report.html").read_text(encoding="utf-8")
+    assert '"EUR"' in page
     assert table["seconds"].null_count() == 2

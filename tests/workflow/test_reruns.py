@@ -127,7 +127,8 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "the usual cache": (configure(lambda config: config.pop("cache")), {}),
     "prices": (
         configure(lambda config: config.update(prices={"currency": "EUR", "gpu_hour": 2})),
-        {"cost": 1},
+        # The page shows the table.
+        {"cost": 1, "report_page": 1},
     ),
     "a budget": (configure(lambda config: config.update(budget={"calls": 9})), {}),
     "text in the page": (
