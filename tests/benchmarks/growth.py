@@ -232,7 +232,7 @@ def _planned(workspace: Workspace) -> Cost:
 
 
 def _stability(run: Path, judge: str) -> Cost:
-    files = sorted(run.glob(f"verdicts/{judge}/*"))
+    files = sorted(run.glob(f"verdicts/{judge}/*.parquet"))
     return run_script(
         "stability", "--verdicts", *files, "--output", run / f"stability/{judge}.parquet"
     )
@@ -242,8 +242,8 @@ def _statistics(run: Path) -> Cost:
     return run_script(
         "tables",
         *("--settings", json.dumps(STATISTICS), "--prompts", run / "prompts.parquet"),
-        *("--stability", *sorted(run.glob("stability/*"))),
-        *("--verdicts", *sorted(run.glob("verdicts/*/*")), "--output", run / "tables"),
+        *("--stability", *sorted(run.glob("stability/*.parquet"))),
+        *("--verdicts", *sorted(run.glob("verdicts/*/*.parquet")), "--output", run / "tables"),
     )
 
 

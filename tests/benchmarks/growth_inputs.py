@@ -129,7 +129,7 @@ def label_file(folder: Path, prompts: int) -> Path:
             pl.col("label").cast(pl.String),
             pl.lit(file.parent.name).alias("judge"),
         )
-        for file in sorted(verdicts(folder, prompts).glob("verdicts/*/*"))
+        for file in sorted(verdicts(folder, prompts).glob("verdicts/*/*.parquet"))
     ]
     pl.concat(parts).write_csv(path)
     return path

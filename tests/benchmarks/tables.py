@@ -58,9 +58,9 @@ def main() -> None:
         statistics = (
             *("--settings", json.dumps(SETTINGS), "--prompts", run / "prompts.parquet"),
             *("--stability", run / "stability/a.parquet", run / "stability/b.parquet"),
-            *("--verdicts", *sorted(run.glob("verdicts/*/*"))),
+            *("--verdicts", *sorted(run.glob("verdicts/*/*.parquet"))),
         )
-        of_judge = {judge: sorted(run.glob(f"verdicts/{judge}/*")) for judge in ("a", "b")}
+        of_judge = {judge: sorted(run.glob(f"verdicts/{judge}/*.parquet")) for judge in ("a", "b")}
         jobs = {
             "stability a": ("stability", "stability/a.parquet", "--verdicts", *of_judge["a"]),
             "stability b": ("stability", "stability/b.parquet", "--verdicts", *of_judge["b"]),

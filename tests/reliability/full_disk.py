@@ -61,7 +61,9 @@ def _fill(workspace: Workspace, expected: dict[str, bytes]) -> tuple[str, str | 
     full_in = rules[0] if rules else "Snakemake itself"
     if failed.returncode == 0:
         return "no rule", "there was room enough"
-    said = [line for line in failed.stderr.splitlines() if "No space left on device" in line]
+    # In its log; or, where that had no room, at the end of the run.
+    words = ("No space left on device", "(empty: the job was killed, or the disk is full)")
+    said = [line for line in failed.stderr.splitlines() if any(word in line for word in words)]
     if not said:
         return full_in, f"it did not say why: {failed.stderr[-1500:]}"
     if "Traceback" in failed.stderr:

@@ -28,7 +28,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     logs = Path(".snakemake/slurm_logs/rule_generate/tiny_1_2")
     logs.mkdir(parents=True)
-    Path("own.log").touch()
+    Path("own.log").write_text("error: what, where\n")
     for number, name in enumerate(("9.log", "10.log")):
         (logs / name).touch()
         os.utime(logs / name, (number, number))
@@ -53,3 +53,9 @@ def test_no_more_are_named_than_anybody_reads() -> None:
     lines = failed_jobs.summary(failed, 0, on_slurm=True).splitlines()
     assert len(lines) == 1 + 100 + 1 + 1
     assert lines[-2] == "  ... and 150 more"
+
+
+def test_an_empty_log_says_what_may_have_kept_the_job_from_writing_it() -> None:
+    Path("own.log").write_text("")
+    summary = failed_jobs.summary([job("judge", "own.log")], 0, on_slurm=False)
+    assert "  judge: own.log (empty: the job was killed, or the disk is full)\n" in summary

@@ -35,8 +35,13 @@ def summary(failed: Collection[Any], waiting: int, on_slurm: bool) -> str:
 def _line(job: Any, on_slurm: bool) -> str:
     cell = ", ".join(f"{name} {value}" for name, value in job.wildcards.items())
     # A job that never began has no log of its own; Slurm keeps one of each that failed.
-    logs = [log for log in map(str, job.log) if Path(log).is_file()]
+    logs = [f"{log}{_if_empty(log)}" for log in map(str, job.log) if Path(log).is_file()]
     if on_slurm:
         folder = _SLURM_LOGS / f"rule_{job.rule.name}" / "_".join(job.wildcards).replace("/", "_")
         logs += map(str, sorted(folder.glob("*.log"), key=lambda log: log.stat().st_mtime)[-1:])
     return f"  {job.rule.name} {cell}".rstrip() + f": {', '.join(logs) or 'no log'}"
+
+
+def _if_empty(log: str) -> str:
+    # Scripts say what went wrong, if they live and find room for it.
+    return "" if Path(log).stat().st_size else " (empty: the job was killed, or the disk is full)"
