@@ -62,7 +62,7 @@ def _fill(workspace: Workspace, expected: dict[str, bytes]) -> tuple[str, str | 
     if failed.returncode == 0:
         return "no rule", "there was room enough"
     # In its log; or, where that had no room, at the end of the run.
-    words = ("No space left on device", "(empty: the job was killed, or the disk is full)")
+    words = ("No space left on device", "(empty: the job was killed or the disk is full)")
     said = [line for line in failed.stderr.splitlines() if any(word in line for word in words)]
     if not said:
         return full_in, f"it did not say why: {failed.stderr[-1500:]}"

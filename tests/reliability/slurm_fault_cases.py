@@ -163,7 +163,8 @@ def _failed(run: Run, job: str, *states: str, has_log: bool = True) -> None:
     # Its own, unless it never came to open one, and Slurm's.
     assert len(logs) == 2 or not has_log, logs
     for log in logs:
-        assert (run.workspace.folder / log).is_file(), log
+        name = log.removesuffix(" (empty: the job was killed or the disk is full)")
+        assert (run.workspace.folder / name).is_file(), log
     assert not (run.workspace.run / run.stage.makes).exists()
     assert (run.workspace.run / run.stage.beside).exists(), "what needs no failed job is missing"
 

@@ -58,4 +58,4 @@ def test_no_more_are_named_than_anybody_reads() -> None:
 def test_an_empty_log_says_what_may_have_kept_the_job_from_writing_it() -> None:
     Path("own.log").write_text("")
     summary = failed_jobs.summary([job("judge", "own.log")], 0, on_slurm=False)
-    assert "  judge: own.log (empty: the job was killed, or the disk is full)\n" in summary
+    assert "  judge: own.log (empty: the job was killed or the disk is full)\n" in summary

@@ -44,4 +44,4 @@ def _line(job: Any, on_slurm: bool) -> str:
 
 def _if_empty(log: str) -> str:
     # Scripts say what went wrong, if they live and find room for it.
-    return "" if Path(log).stat().st_size else " (empty: the job was killed, or the disk is full)"
+    return "" if Path(log).stat().st_size else " (empty: the job was killed or the disk is full)"
