@@ -303,7 +303,8 @@ def test_too_many_invalid_verdicts_fail_the_run_and_keep_them(finished_copy: Wor
         label=unreadable.then(pl.lit("UNKNOWN")).otherwise(pl.col("label").cast(pl.String)),
         reason=unreadable.then(pl.lit("planted by a test")),
     )
-    files.write_parquet(table, path, Verdicts)
+    manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    files.write_parquet(table, path, Verdicts, manifest)
     result = finished_copy.snakemake("--cores", "1")
     assert result.returncode != 0
     line = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
