@@ -29,6 +29,7 @@ demo: setup ## set up, run the demo and write its reports
 	$(DEMO) --cores $(CORES) $(LOGGER)
 	@test -f $(REPORT) && test -z "$$(find results/demo/tables results/demo/figures workflow/report -newer $(REPORT))" \
 		|| $(DEMO) --report $(REPORT)
+	@sed -n 's:.*<h1>\(.*\)</h1>.*:\1:p' results/demo/stability_report.html
 	@echo "The report: results/demo/stability_report.html, and what made each number: $(REPORT)"
 
 plan: setup ## jobs, calls, tokens, GPU-hours and money of CONFIG=config/my.yaml, before they are spent

@@ -83,6 +83,13 @@ class Workspace:
         return {rule: int(n) for rule, n in counts.items() if rule not in ("all", "total")}
 
 
+def tables(run: Path) -> dict[str, bytes]:
+    """Return what must be the same, whatever happened: {name: content} of the tables of a run."""
+    found = run.glob("tables/*.csv")
+    # It says what the run took, and no two take the same.
+    return {path.name: path.read_bytes() for path in found if path.name != "cost.csv"}
+
+
 def copy_repository(folder: Path) -> Workspace:
     """Copy what git knows or would add: the user's clone with the changes under test."""
     listed = subprocess.run(

@@ -14,13 +14,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from reliability.tally import Tally
-from workspace import Workspace, copy_repository, reduced_config
+from workspace import Workspace, copy_repository, reduced_config, tables
 
 # Of the disk, in KiB: it is full while models are trained, of verdicts, of tables, of the page.
 SIZES = [2000, 6100, 6250, 6350, 7000]
 ROOM = "200m"
-# It says what a run took, and no two take the same.
-OF_TIMES = "cost.csv"
 
 
 def main() -> None:
@@ -36,7 +34,9 @@ def main() -> None:
         workspace = copy_repository(Path(folder))
         workspace.write_config(reduced_config())
         results = workspace.folder / "results"
-        expected = _tables(Workspace(args.finished)) if args.finished else _undisturbed(workspace)
+        expected = (
+            tables(Workspace(args.finished).run) if args.finished else _undisturbed(workspace)
+        )
         for size in args.sizes:
             for leftover in (results, workspace.folder / ".snakemake"):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -74,7 +74,7 @@ def _fill(workspace: Workspace, expected: dict[str, bytes]) -> tuple[str, str | 
     again = workspace.snakemake("--cores", "2")
     if again.returncode != 0:
         return full_in, f"it did not go on: {again.stderr[-1500:]}"
-    if _tables(workspace) != expected:
+    if tables(workspace.run) != expected:
         return full_in, "the tables differ"
     return full_in, f"half files are left: {halves}" if halves else None
 
@@ -87,12 +87,7 @@ def _undisturbed(workspace: Workspace) -> dict[str, bytes]:
     made = workspace.snakemake("--cores", "2")
     if made.returncode != 0:
         sys.exit(made.stderr)
-    return _tables(workspace)
-
-
-def _tables(workspace: Workspace) -> dict[str, bytes]:
-    found = workspace.run.glob("tables/*.csv")
-    return {path.name: path.read_bytes() for path in found if path.name != OF_TIMES}
+    return tables(workspace.run)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from reliability.tally import Tally
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
+from workspace import REPOSITORY, Workspace, copy_repository, reduced_config, tables
 
 # The controller is killed within this share of the time that a run takes: more than any job's.
 SHARE = 0.4
@@ -34,8 +34,6 @@ JOBS = ["generate.py", "judge.py"]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM]
 # So often the controller dies and its jobs live on, as they do when it alone runs out of memory.
 ALONE = 0.5
-# It says what a run took, and no two take the same.
-OF_TIMES = "cost.csv"
 
 
 @dataclass
@@ -107,9 +105,7 @@ class Run:
         return (self.workspace.folder / "printed").read_text(errors="replace")[-1500:]
 
     def tables(self) -> dict[str, bytes]:
-        """The tables by name."""
-        found = self.results.glob("tables/*.csv")
-        return {path.name: path.read_bytes() for path in found if path.name != OF_TIMES}
+        return tables(self.results)
 
 
 def main() -> None:
@@ -246,8 +242,8 @@ def _finish(run: Run, tally: Tally) -> None:
 
 def _compare(run: Run, expected: dict[str, bytes], tally: Tally) -> None:
     run.look()
-    tables = run.tables()
-    wrong = [name for name in sorted(expected | tables) if expected.get(name) != tables.get(name)]
+    made = run.tables()
+    wrong = [name for name in sorted(expected | made) if expected.get(name) != made.get(name)]
     tally.add("tables beside those undisturbed", f"{wrong} differ" if wrong else None)
     cells = len(run.finished)
     tally.add(f"{cells} finished cells and verdicts", "; ".join(run.twice) or None)

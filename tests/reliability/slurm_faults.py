@@ -13,6 +13,7 @@ there can be no Slurm.
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,10 +26,10 @@ import pytest
 
 from reliability.cell_processes import watched
 from reliability.slurm_fault_cases import FAULTS
-from reliability.slurm_run import STAGES, Run, Stage, tables
+from reliability.slurm_run import STAGES, Run, Stage
 from reliability.tally import Tally
 from slurm_cluster import CANNOT, slurm_cluster
-from workspace import Workspace, copy_repository, reduced_config
+from workspace import Workspace, copy_repository, reduced_config, tables
 
 
 def main() -> None:
@@ -47,6 +48,8 @@ def main() -> None:
     names = args.faults or list(FAULTS)
     if unknown := set(names) - set(FAULTS):
         parser.error(f"no such faults: {', '.join(sorted(unknown))}")
+    # A shell's background jobs ignore Ctrl-C, and so would the Snakemake that is to obey it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tally = Tally("slurm_faults")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -111,7 +114,7 @@ def attempt(
     made = {str(Path(path).relative_to("results/reduced")) for path in seen.processes}
     if made != cells.keys() - there.keys():
         return f"of what was made, these were seen: {sorted(made)}"
-    if tables(workspace) != tables(undisturbed):
+    if tables(workspace.run) != tables(undisturbed.run):
         return "the tables differ"
     if not run.has_all_records():
         return "Snakemake does not know how each file was made"

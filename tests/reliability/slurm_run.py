@@ -20,12 +20,6 @@ _COMMAND = [
 ]
 
 
-def tables(workspace: Workspace) -> dict[str, bytes]:
-    """Return what must be the same, whatever happened; what a run cost need not be."""
-    files = (workspace.run / "tables").glob("*.csv")
-    return {file.name: file.read_bytes() for file in files if file.name != "cost.csv"}
-
-
 def wait_until(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until something holds.
 

@@ -16,7 +16,7 @@ from refusal_stability import files
 from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
 from refusal_stability.errors import RefusalStabilityError
 from reliability.tally import Tally
-from workspace import Workspace, copy_repository, reduced_config
+from workspace import Workspace, copy_repository, reduced_config, tables
 
 CONTRACTS = {
     "prompts.parquet": Prompts,
@@ -24,8 +24,6 @@ CONTRACTS = {
     "verdicts/judge-good/tiny-llama.parquet": Verdicts,
     "stability/judge-good.parquet": Stability,
 }
-# It says what a run took, and no two take the same.
-OF_TIMES = "cost.csv"
 
 
 def main() -> None:
@@ -106,7 +104,7 @@ def _run(
     tally: Tally,
 ) -> None:
     """Spoil a file of the run, as a disk does: the next job that reads it must name it."""
-    expected = _tables(workspace)
+    expected = tables(workspace.run)
     path = workspace.run / name
     before = path.stat()
     way(path, rng)
@@ -121,13 +119,8 @@ def _run(
     path.unlink()
     path.with_suffix(".json").unlink()
     again = workspace.snakemake("--cores", "2")
-    wrong = again.returncode != 0 or _tables(workspace) != expected
+    wrong = again.returncode != 0 or tables(workspace.run) != expected
     tally.add(kind, f"rc {again.returncode}: {again.stderr[-1000:]}" if wrong else None)
-
-
-def _tables(workspace: Workspace) -> dict[str, bytes]:
-    found = workspace.run.glob("tables/*.csv")
-    return {path.name: path.read_bytes() for path in found if path.name != OF_TIMES}
 
 
 def _finished(folder: Path, finished: Path | None) -> Workspace:

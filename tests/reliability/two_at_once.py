@@ -30,7 +30,7 @@ from refusal_stability.result_store import reply_store
 from reliability import store_writer
 from reliability.tally import Tally
 from stub_provider import Reply, stub_provider
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
+from workspace import REPOSITORY, Workspace, copy_repository, reduced_config, tables
 
 # What the second person types.
 SECOND = [[], ["--forceall"], ["all_responses"], ["--touch"], ["--forcerun", "prompts"]]
@@ -123,12 +123,9 @@ def _wrong_refusal(second: subprocess.CompletedProcess[str]) -> str | None:
 def _wrong_run(code: int, workspace: Workspace, alone: Workspace, name: str) -> str | None:
     if code != 0:
         return f"exit code {code}"
-    for path in alone.run.glob("tables/*.csv"):
-        twin = workspace.folder / "results" / name / "tables" / path.name
-        # It says what a run took, and no two take the same.
-        if path.name != "cost.csv" and twin.read_bytes() != path.read_bytes():
-            return f"{path.name} differs"
-    return None
+    made, expected = tables(workspace.folder / "results" / name), tables(alone.run)
+    wrong = [table for table in sorted(expected | made) if expected.get(table) != made.get(table)]
+    return f"{wrong} differ" if wrong else None
 
 
 def fetch(rounds: int, rng: random.Random, folder: Path, tally: Tally) -> None:

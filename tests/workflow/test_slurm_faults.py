@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from reliability.slurm_run import STAGES, Run, tables, wait_until
+from reliability.slurm_run import STAGES, Run, wait_until
 from slurm_cluster import output_of, slurm_cluster
-from workspace import Workspace
+from workspace import Workspace, tables
 
 
 def test_a_killed_snakemake_starts_no_job_twice_and_a_cancelled_job_is_named(
@@ -28,7 +28,7 @@ def test_a_killed_snakemake_starts_no_job_twice_and_a_cancelled_job_is_named(
             run.succeeds()
         finally:
             run.end()
-    assert tables(finished_copy) == tables(finished)
+    assert tables(finished_copy.run) == tables(finished.run)
 
 
 def start(run: Run) -> list[str]:

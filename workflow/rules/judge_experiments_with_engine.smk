@@ -20,7 +20,7 @@ rule judge_sample:
         fetched=lambda wildcards: fetched(SAMPLE_JUDGES[wildcards.judge]),
     output:
         verdicts=SAMPLE_VERDICTS,
-        manifest=f"{AGREEMENT}/{{judge}}.json",
+        manifest=f"{AGREEMENT}/manifests/{{judge}}.json",
     log:
         f"{RUN}/logs/experiments/judge_sample/{{judge}}.log",
     benchmark:
