@@ -60,6 +60,7 @@ def main() -> None:
 
 def look(count: int, api_only: bool, workspace: Workspace) -> Tally:
     """Run the workflow and count every canary in every place where it was looked for."""
+    ours = {name: path.read_bytes() for name, path in _files(workspace).items()}
     prompts = [f"Tell me of canary{number:03}prompt, please." for number in range(count)]
     words = [f"canary{number:03}{kind}" for number in range(count) for kind in ("prompt", "reply")]
     (workspace.folder / "my-prompts.csv").write_text(
@@ -73,7 +74,7 @@ def look(count: int, api_only: bool, workspace: Workspace) -> Tally:
         assert set(stub.keys) == {KEYS["CANARY_KEY"]}, "the server never saw the key"
     places = {"the terminal": printed.encode()}
     places |= {f"command line of process {pid}": line for pid, line in command_lines.items()}
-    files = {path.relative_to(workspace.folder).as_posix(): path for path in _files(workspace)}
+    files = _files(workspace)
     replies = _local_replies(workspace)
     tally = Tally("canaries")
     for place, content in (
@@ -84,7 +85,9 @@ def look(count: int, api_only: bool, workspace: Workspace) -> Tally:
         unpacked = b"\n".join([content, *_unpacked(content)])
         secrets = list(KEYS.values())
         if not any(fnmatch(place, pattern) for pattern in _FOR_TEXT):
-            secrets += [*words, *replies]
+            secrets += words
+            # The demo's model may say a sentence that it was taught, which the repository has.
+            secrets += replies if content != ours.get(place) else []
         found = [word for word in secrets if word.encode() in unpacked]
         tally.add(
             f"{kind}, searched for {len(words) + len(replies)} texts and 2 keys",
@@ -186,8 +189,9 @@ def sampled_command_lines() -> Iterator[dict[int, bytes]]:
         sampler.join()
 
 
-def _files(workspace: Workspace) -> list[Path]:
-    return [path for path in workspace.folder.rglob("*") if path.is_file()]
+def _files(workspace: Workspace) -> dict[str, Path]:
+    found = (path for path in workspace.folder.rglob("*") if path.is_file())
+    return {path.relative_to(workspace.folder).as_posix(): path for path in found}
 
 
 def _bytes(path: Path) -> bytes:

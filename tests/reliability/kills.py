@@ -66,7 +66,10 @@ class Run:
         return controller
 
     def look(self) -> None:
-        """Note the cells and verdicts that are finished, and those that were computed again."""
+        """Note the cells and verdicts that are finished, and those that were computed again.
+
+        One that took all its replies from the cache of runs computed nothing.
+        """
         for path in self.results.glob("[rv]*/*/*.json"):
             if self._is_incomplete(path):
                 continue
@@ -119,6 +122,8 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, help="that such a run takes, if it is there")
     args = parser.parse_args()
+    if bool(args.finished) != bool(args.seconds):
+        parser.error("--finished goes with --seconds, and --seconds with --finished")
     with tempfile.TemporaryDirectory() as folder:
         if args.finished:
             copy = shutil.copytree(args.finished, Path(folder, "copy"), symlinks=True)

@@ -5,8 +5,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from label_grids import Letters, assert_row, row, tables_of, verdicts, verdicts_of_codes
+from refusal_stability.alarms import join_ids, split_ids
 
 CALM: Letters = {("j", "m"): ["RR RR", "CC CC"], ("j", "n"): ["RR RR", "PP PP"]}
 
@@ -91,3 +94,9 @@ def test_shared_seeds_name_their_temperatures() -> None:
     assert tables_of(independent)["seed_effect"]["variance_inflation"].item() > 2
     found = alarm(independent, "shared_seeds")
     assert_row(found, {"raised": False, "n": 0, "of": 1, "ids": ""})
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1)))
+@example(["a\nb", "c\rd", "\r\n", 'e"f', " "])
+def test_ids_of_any_characters_come_back_from_a_cell(ids: list[str]) -> None:
+    assert split_ids(join_ids(ids)) == ids

@@ -222,7 +222,7 @@ def test_a_batch_that_the_provider_has_forgotten_is_one_line(kind: str, tmp_path
 
 def test_a_batch_log_survives_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "judge/a.batches"
-    first = BatchLog(path).begin("http://a", ["k1", "k2"])
+    first = BatchLog(path).begin("http://a", ["k1", "k2"], counted=True)
     with path.open("a") as file:
         file.write('{"submission": "')
     BatchLog(path).submitted(first, "batch_1")

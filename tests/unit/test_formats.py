@@ -1,6 +1,7 @@
 """Older formats are read, newer ones and none are one line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -35,4 +36,17 @@ def test_a_run_of_a_newer_version_is_left_alone(name: str, tmp_path: Path) -> No
         formats.check_run(tmp_path)
     manifest.write_text(json.dumps({"format": versions.FORMAT + 1}))
     with pytest.raises(InputError, match=rf"{name}\.json: .* newer version"):
+        formats.check_run(tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["responses", "verdicts"])
+def test_so_is_one_that_a_newer_version_went_on_with(stage: str, tmp_path: Path) -> None:
+    for number, name in enumerate(["T1_seed1", "T0_seed1", "T0_seed2"]):
+        path = tmp_path / stage / "m" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"format": versions.FORMAT}))
+        os.utime(path, (number, number))
+    formats.check_run(tmp_path)
+    path.write_text(json.dumps({"format": versions.FORMAT + 1}))
+    with pytest.raises(InputError, match=r"T0_seed2\.json: .* newer version"):
         formats.check_run(tmp_path)

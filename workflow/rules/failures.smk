@@ -9,5 +9,6 @@ onerror:
     if failed:
         # A target makes nothing.
         waiting = sum(bool(job.output) for job in workflow.scheduler.remaining_jobs)
-        on_slurm = slurm_queue.is_slurm(workflow.scheduler._executor)
-        logger.error(failed_jobs.summary(failed, waiting, on_slurm))
+        executor = workflow.scheduler._executor
+        logs = executor.slurm_logdir if slurm_queue.is_slurm(executor) else None
+        logger.error(failed_jobs.summary(failed, waiting, logs))

@@ -84,7 +84,7 @@ def alarms(grid: Grid, seeds: pl.DataFrame | None) -> pl.DataFrame:
                         "n": int(count),
                         "of": int(of),
                         "n_invalid": int(invalid.sum()),
-                        "ids": _joined(behind),
+                        "ids": join_ids(behind),
                     }
                 )
     return pl.DataFrame(rows)
@@ -99,12 +99,14 @@ def _shared_seeds(seeds: pl.DataFrame | None, judge: str, model: str) -> list[st
     return [f"T{temperature:g}" for temperature in betraying["temperature"]]
 
 
-def _joined(ids: Iterable[str]) -> str:
+def join_ids(ids: Iterable[str]) -> str:
+    """Return the ids as a cell of the table's column `ids`: one with a space stands in quotes."""
     text = io.StringIO()
-    csv.writer(text, delimiter=" ", lineterminator="").writerow(ids)
-    return text.getvalue()
+    # With both characters at its end, a line has ids with either of them in quotes.
+    csv.writer(text, delimiter=" ", lineterminator="\r\n").writerow(ids)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def split_ids(text: str) -> list[str]:
-    """Return the ids in a cell of the table's column `ids`: one with a space stands in quotes."""
-    return next(csv.reader([text], delimiter=" "), [])
+    """Return the ids that :func:`join_ids` made a cell of."""
+    return next(csv.reader(io.StringIO(text, newline=""), delimiter=" "), [])

@@ -7,7 +7,7 @@ its id, and once more when all its answers are kept.
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refusal_stability.files import append_json, read_json_lines
@@ -17,13 +17,15 @@ from refusal_stability.files import append_json, read_json_lines
 class OpenBatch:
     """A batch that was sent, or was about to be: then ``id`` is None.
 
-    ``begun`` is in seconds since 1970; ``keys`` are those of the verdicts that it asks for.
+    ``begun`` is in seconds since 1970; ``keys`` are those of the verdicts that it asks for;
+    ``counted`` says whether the budget of the run counts its requests.
     """
 
     submission: str
     endpoint: str
     begun: float
     keys: frozenset[str]
+    counted: bool
     id: str | None
 
 
@@ -52,10 +54,10 @@ class BatchLog:
         others = self.path.parent.parent.glob(f"*/*{self.path.suffix}")
         return self._ids.union(*(BatchLog(path)._ids for path in others if path != self.path))
 
-    def begin(self, endpoint: str, keys: Iterable[str]) -> OpenBatch:
+    def begin(self, endpoint: str, keys: Iterable[str], counted: bool) -> OpenBatch:
         """Note a batch that is about to be sent."""
         submission = uuid.uuid4().hex
-        about = {"endpoint": endpoint, "begun": time.time(), "keys": list(keys)}
+        about = {"endpoint": endpoint, "begun": time.time(), "keys": list(keys), "counted": counted}
         self._write({"submission": submission, **about})
         return self._open[submission]
 
@@ -77,13 +79,12 @@ class BatchLog:
         before = self._open.get(submission)
         match entry:
             case {"endpoint": endpoint, "begun": begun, "keys": keys}:
+                counted = entry.get("counted", False)
                 self._open[submission] = OpenBatch(
-                    submission, endpoint, begun, frozenset(keys), None
+                    submission, endpoint, begun, frozenset(keys), counted, None
                 )
             case {"id": batch_id} if before:
                 self._ids.add(batch_id)
-                self._open[submission] = OpenBatch(
-                    submission, before.endpoint, before.begun, before.keys, batch_id
-                )
+                self._open[submission] = replace(before, id=batch_id)
             case {"closed": True}:
                 self._open.pop(submission, None)

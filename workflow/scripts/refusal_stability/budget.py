@@ -24,6 +24,11 @@ class Budget:
         """Allow ``calls`` in all, of which ``file`` has a byte each; without them, any number."""
         self._calls, self._file = calls, file
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls are counted at all."""
+        return self._calls is not None and self._file is not None
+
     def take(self, calls: int = 1) -> None:
         """Count calls that are about to be sent: all of them, or none.
 
@@ -47,7 +52,7 @@ class Budget:
         """
         if self._calls is not None and self._file is not None:
             with suppress(NoCallError), self._counted(self._file) as (file, sent):
-                file.truncate(sent - calls)
+                file.truncate(max(sent - calls, 0))
 
     @staticmethod
     @contextmanager

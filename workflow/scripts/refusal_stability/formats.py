@@ -4,14 +4,17 @@ Only the standard library at import: the Snakefile looks at a run before its fir
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from refusal_stability import versions
 from refusal_stability.errors import InputError
 
-# Manifests that a run begins with.
+# Manifests that a run begins with, and folders of those of its cells and verdicts.
 _FIRST = ("prompts.json", "labels.json")
+_FOLDERS = ("responses/*", "verdicts/*")
 
 
 def check(manifest: dict[str, Any], path: Path) -> None:
@@ -35,12 +38,28 @@ def check(manifest: dict[str, Any], path: Path) -> None:
 
 
 def check_run(folder: Path) -> None:
-    """Raise InputError if a newer version began a run: this one would make its results again."""
-    for name in _FIRST:
+    """Raise InputError if a newer version began a run, or went on with it.
+
+    This one might make its results again.
+    """
+    for path in [*(folder / name for name in _FIRST), *_newest(folder)]:
         try:
-            manifest = json.loads((folder / name).read_text(encoding="utf-8"))
+            manifest = json.loads(path.read_text(encoding="utf-8"))
         # The jobs that read it say so.
         except (OSError, ValueError):
             continue
         if isinstance(manifest, dict):
-            check(manifest, folder / name)
+            check(manifest, path)
+
+
+def _newest(folder: Path) -> Iterator[Path]:
+    """Yield the manifest that was written last of each folder: of thousands, others take long."""
+    for pattern in _FOLDERS:
+        for cells in folder.glob(pattern):
+            times = {}
+            for path in cells.glob("*.json"):
+                # A job that runs may take it away.
+                with suppress(FileNotFoundError):
+                    times[path] = path.stat().st_mtime_ns
+            if times:
+                yield max(times, key=times.__getitem__)

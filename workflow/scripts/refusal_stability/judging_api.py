@@ -85,11 +85,14 @@ def judge_pairs(
     failures: dict[str, str] = {}
     kind = (_BATCH_PROVIDERS if judge["batch"] else _PROVIDERS)[judge["kind"]]
     with closing(kind(judge, limit, budget)) as provider:
-        if missing.keys() - under_way:
+
+        def try_out() -> None:
             _try_out(judge, provider, judge_message(rubric, "Say hello.", "Hello."))
+
         if judge["batch"]:
-            failures = ask_in_batches(judge, provider, missing, keep, log, budget)
+            failures = ask_in_batches(judge, provider, missing, keep, log, try_out, budget)
         elif missing:
+            try_out()
             failures = ask_all(judge, missing, lambda key: keep(key, provider.ask(missing[key])))
     entries = [store.get(key) or {"label": ERROR, "reason": failures[key]} for key in keys]
     facts = {

@@ -11,7 +11,7 @@ from refusal_stability.api_settings import endpoint
 from refusal_stability.asking import MAX_FAILURES_IN_A_ROW
 from refusal_stability.batch_log import BatchLog, OpenBatch
 from refusal_stability.budget import UNLIMITED, Budget, NoCallError, refused
-from refusal_stability.errors import ProviderError
+from refusal_stability.errors import BudgetError, ProviderError
 from refusal_stability.providers import (
     Answer,
     BatchProvider,
@@ -37,6 +37,7 @@ def ask_in_batches(
     messages: dict[str, str],
     keep: Keep,
     log: BatchLog,
+    try_out: Callable[[], None],
     budget: Budget = UNLIMITED,
 ) -> dict[str, str]:
     """Ask every message by batches and keep each answer; return {key: why} of those that failed.
@@ -49,25 +50,36 @@ def ask_in_batches(
         messages: by the keys of their verdicts.
         keep: called with a key and its answer; what it has kept is never asked again.
         log: the open batches.
+        try_out: called before the first batch is submitted; raises an error if none may be.
         budget: what the run may send; a batch counts with all its requests.
 
     Raises:
-        BudgetError: a batch is larger than what is left; earlier ones stay noted.
+        BudgetError: a batch is larger than what is left; the answers of earlier ones are kept.
         ProviderError: no batch is taken, or nothing answers; what is under way stays noted.
     """
     failures: dict[str, FailedRequestError] = {}
     asked: set[str] = set()
-    for _ in range(ROUNDS):
+    for round_number in range(ROUNDS):
         wanted = (messages.keys() - asked) | _passing(failures)
-        batches = _under_way(judge, provider, wanted, log)
+        batches = _under_way(judge, provider, wanted, log, budget)
         wanted -= set().union(*(batch.keys for batch in batches))
         left = {key: message for key, message in messages.items() if key in wanted}
-        batches += [_submit(judge, provider, part, log, budget) for part in _parts(provider, left)]
+        spent = None
+        try:
+            if left and round_number == 0:
+                try_out()
+            for part in _parts(provider, left):
+                batches.append(_submit(judge, provider, part, log, budget))
+        except BudgetError as error:
+            # What is under way is paid for, and gone some weeks after it has ended.
+            spent = error
         for batch in batches:
             asked |= batch.keys
             for key in batch.keys:
                 failures.pop(key, None)
-        failures |= _collect(judge, provider, batches, keep, log)
+        failures |= _collect(judge, provider, batches, keep, log, budget)
+        if spent is not None:
+            raise spent
     return {key: str(why) for key, why in failures.items() if key in messages}
 
 
@@ -94,14 +106,18 @@ def _parts(
 
 
 def _under_way(
-    judge: dict[str, Any], provider: BatchProvider, wanted: set[str], log: BatchLog
+    judge: dict[str, Any],
+    provider: BatchProvider,
+    wanted: set[str],
+    log: BatchLog,
+    budget: Budget,
 ) -> list[OpenBatch]:
     """Return the batches of earlier attempts; one of which no id is known is looked for."""
     batches = []
     for batch in log.wanted(endpoint(judge), wanted):
         batch_id = batch.id or _found(judge, provider, batch, log)
         if batch_id is None:
-            log.close(batch)
+            _never_sent(batch, log, budget)
             continue
         _say(f"Batch {batch_id}: {len(batch.keys)} requests, submitted before")
         batches.append(batch if batch.id else log.submitted(batch, batch_id))
@@ -119,7 +135,7 @@ def _submit(
         budget.take(len(part))
     except NoCallError as error:
         raise refused(judge, error) from None
-    batch = log.begin(endpoint(judge), part)
+    batch = log.begin(endpoint(judge), part, budget.is_limited)
     batch_id = _sent(judge, provider, list(part.values()), batch, log, budget)
     _say(
         f"Batch {batch_id}: {len(part)} requests, submitted. If this job ends before it has the "
@@ -140,15 +156,13 @@ def _sent(
         try:
             return provider.submit(requests, batch.submission)
         except RefusedRequestError as error:
-            log.close(batch)
-            budget.give_back(len(requests))
+            _never_sent(batch, log, budget)
             raise ProviderError(
                 f"{judge['name']}: {endpoint(judge)} takes no batch: {error}. Hint: set "
                 "batch: false if it has none; else look at the limits of your account"
             ) from error
         except ProviderError:
-            log.close(batch)
-            budget.give_back(len(requests))
+            _never_sent(batch, log, budget)
             raise
         except FailedRequestError as error:
             if wait is None:
@@ -162,6 +176,13 @@ def _sent(
         if batch_id:
             return batch_id
     raise AssertionError("unreachable")
+
+
+def _never_sent(batch: OpenBatch, log: BatchLog, budget: Budget) -> None:
+    """Close a batch whose requests nobody will answer."""
+    log.close(batch)
+    if batch.counted:
+        budget.give_back(len(batch.keys))
 
 
 def _found(
@@ -184,6 +205,7 @@ def _collect(
     batches: list[OpenBatch],
     keep: Keep,
     log: BatchLog,
+    budget: Budget,
 ) -> dict[str, FailedRequestError]:
     """Wait for all batches and keep their answers as each one ends; return what failed."""
     failures: dict[str, FailedRequestError] = {}
@@ -198,7 +220,7 @@ def _collect(
                 if not state.ended:
                     continue
                 if state.refused:
-                    log.close(batch)
+                    _never_sent(batch, log, budget)
                     raise ProviderError(
                         f"{judge['name']}: {endpoint(judge)} refused the batch {batch.id}: "
                         f"{state.refused}. Hint: look at the limits of your account for batches "
