@@ -78,7 +78,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        ALL_TABLES,
+        rules.all_tables.input,
         ALL_FIGURES,
         REPORT_PAGE,
     message:

@@ -11,8 +11,9 @@ function drawCompare() {
   }
   const up = rows.filter((row) => row.ssi_a > row.ssi_b).length;
   const down = rows.filter((row) => row.ssi_a < row.ssi_b).length;
-  const described =
-    `Of ${rows.length} prompts of both runs, counted for each model, ${up} have a higher SSI in ${data.run}, ` +
+  const described = !rows.length
+    ? "No prompt has labels of one judge and one model in both runs: below is what each run says of its own."
+    : `Of ${rows.length} prompts of both runs, counted for each model, ${up} have a higher SSI in ${data.run}, ` +
     `${down} a lower one, and ${rows.length - up - down} the same.`;
   document.getElementById("compare-words").textContent = described;
   const holder = document.getElementById("compare-chart");

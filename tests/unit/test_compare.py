@@ -96,7 +96,9 @@ def test_prompts_without_a_valid_label_have_no_difference() -> None:
     table, prompts = compared({("j", "m"): ["UU"], ("j", "n"): ["RR"]})
     assert table["difference"].null_count() == table.height
     assert prompts.is_empty()
-    assert "No prompt's labels differ" in caption(table, prompts, ("m", "n"))
+    assert caption(table, prompts, ("m", "n")) == (
+        "No prompt has a valid label of j for both m and n, so there is nothing to compare."
+    )
 
 
 def study(rng: np.random.Generator, shift: float) -> Table:

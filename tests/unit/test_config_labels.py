@@ -70,6 +70,7 @@ def test_neither_labels_nor_models() -> None:
         ({"labels": ["a.txt"]}, ["labels[0]: unknown kind of file: a.txt", ".csv or .parquet"]),
         ({"labels": ["{a}.csv"]}, ["labels[0]: Snakemake reads { and }"]),
         ({"prompt_info": "a.json"}, ["prompt_info: unknown kind of file: a.json"]),
+        ({"prompt_info": "no.csv"}, ["prompt_info: no file no.csv. Hint: "]),
         ({"prompt_info": 5}, ["prompt_info: 5 is not text"]),
         ({"label": ["a.csv"]}, ["unknown key 'label'", "mean 'labels'?"]),
         ({"model_aliases": ["a"]}, ["model_aliases: ['a'] is not a mapping"]),

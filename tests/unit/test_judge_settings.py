@@ -191,6 +191,20 @@ def test_the_labels_that_a_kind_can_give() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty. Hint: write into it"),
+        (b" \n", "is empty"),
+        (b"\xff\xfe", "cannot be read as UTF-8"),
+    ],
+)
+def test_instructions_that_are_none(content: bytes, said: str) -> None:
+    Path("odd.txt").write_bytes(content)
+    for key, judge in (("rubric", VLLM), ("phrases", STRING_MATCH)):
+        assert f"judges[0].{key}: odd.txt {said}" in error_of(judge | {key: "odd.txt"})
+
+
+@pytest.mark.parametrize(
     ("judge", "fragments"),
     [
         (VLLM | {"kind": "vlm"}, [".kind: 'vlm'", "did you mean 'vllm'?"]),

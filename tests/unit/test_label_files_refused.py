@@ -144,6 +144,13 @@ def test_files_that_are_refused(tmp_path: Path, name: str, content: str | bytes,
     assert error_of(path).startswith(says)
 
 
+@pytest.mark.parametrize(("sign", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_columns_that_no_commas_separate(tmp_path: Path, sign: str, word: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER.replace(",", sign))
+    assert f"Hint: separate columns by commas, not by {word}; the file needs" in error_of(path)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     assert error_of(tmp_path / "a.csv").startswith("a.csv: no such file")
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,12 @@ def test_a_drop_whose_interval_holds_none_is_told() -> None:
     assert found.number == "0.00"
     found = point(answer_of({("j", "m"): ["RR RC"] * 3}), "With temperature")
     assert "not told apart" not in found.text
+
+
+def test_of_one_seed_nothing_is_said_of_temperature() -> None:
+    found = point(answer_of({("j", "m"): ["R R", "R C"]}, n_seeds=1), "With temperature")
+    assert found.number == "unknown"
+    assert "its SSI there is 1 by definition" in found.text
 
 
 def test_a_rise_with_the_temperature_is_a_rise() -> None:
@@ -295,6 +302,20 @@ def test_a_reply_that_no_judge_labelled_is_left_out() -> None:
 def test_what_a_page_cannot_show_is_refused(config: dict, said: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         report_settings.check({"run": "r"} | config)
+
+
+def test_a_second_run_without_verdicts_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("tables/models.csv", "verdicts/j/m.parquet"):
+        Path("results/other", name).parent.mkdir(parents=True)
+    Path("results/other/tables/models.csv").touch()
+    config = {"run": "r", "report": {"text": "hide", "compare_with": "other"}}
+    with pytest.raises(ConfigError, match=r"no verdicts in results/other\. Hint: "):
+        report_settings.check(config)
+    Path("results/other/verdicts/j/m.parquet").touch()
+    report_settings.check(config)
 
 
 def test_no_second_run_is_no_files() -> None:

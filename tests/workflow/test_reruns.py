@@ -50,6 +50,16 @@ def touch_all(workspace: Workspace) -> None:
     (workspace.folder / RUBRIC).touch()
 
 
+def remove(*paths: str) -> Callable[[Workspace], None]:
+    """A removal of files of the run."""
+
+    def change(workspace: Workspace) -> None:
+        for path in paths:
+            (workspace.run / path).unlink()
+
+    return change
+
+
 def add_model(config: dict) -> None:
     config["models"].append(config["models"][0] | {"name": "another"})
 
@@ -88,6 +98,19 @@ CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "nothing": (lambda _: None, {}),
     "inputs touched": (touch_all, {}),
     "a comment in every script, module and rule": (comment_everywhere, AGGREGATES),
+    "a verdict removed": (
+        remove("verdicts/judge-good/tiny-llama.parquet", "verdicts/judge-good/tiny-llama.json"),
+        {"judge": 1, **AGGREGATES, "stability": 1},
+    ),
+    "the stability under a judge removed": (
+        remove("stability/judge-good.parquet"),
+        {"stability": 1, **STATISTICS_AND_AFTER},
+    ),
+    # Who removes the text that was judged has the tables as before.
+    "the replies of a cell removed": (
+        remove("responses/tiny-llama/T1_seed1.parquet", "responses/tiny-llama/T1_seed1.json"),
+        {},
+    ),
     "a model added": (configure(add_model), ONE_MODEL),
     "a model behind an API added": (
         configure(add_api_model),

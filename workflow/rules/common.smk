@@ -31,6 +31,7 @@ from refusal_stability import (
     prompt_settings,
     report_settings,
     versions,
+    yaml_keys,
 )
 from refusal_stability.cells import temperature_text
 from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder, is_on_hub
@@ -48,6 +49,9 @@ DEMO_MODELS_FILE = "resources/demo/models.yaml"
 DEMO_MODELS = yaml.safe_load(Path(DEMO_MODELS_FILE).read_text())
 
 try:
+    if workflow.is_main_process:
+        for path in workflow.configfiles:
+            yaml_keys.check(Path(path))
     config.update(
         checked_config(
             config,

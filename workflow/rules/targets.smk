@@ -63,9 +63,12 @@ rule all_stability:
 
 
 rule all_tables:
-    """The tables."""
+    """The tables, and what they are made of."""
     input:
         ALL_TABLES,
+        # Tables that are there need it no more, but experiments and other runs do.
+        expand(STABILITY, judge=JUDGES),
+        ALL_VERDICTS,
 
 
 rule all_figures:

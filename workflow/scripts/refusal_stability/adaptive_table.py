@@ -95,8 +95,8 @@ def caption(table: pl.DataFrame, n_first: int, n_seeds: int) -> str:
     who = f"{ssi['model']} under {ssi['judge']}"
     if n_first >= n_seeds:
         return (
-            f"All {n_seeds} seeds of {who} are asked at once (experiments.adaptive.first_seeds): "
-            "there is nothing to spare."
+            f"Every seed of {who} is asked at once (experiments.adaptive.first_seeds): there is "
+            "nothing to spare."
         )
     if ssi["corrected"] is None:
         return f"No prompt of {who} has a valid label, so nothing is known."
@@ -110,10 +110,9 @@ def caption(table: pl.DataFrame, n_first: int, n_seeds: int) -> str:
     )
     share = ssi["replies"] / ssi["replies_full"]
     saved = [_saving(rows[name]) for name in ("refusal_rate", "mean_ssi", "flip_rate")]
-    text += (
-        f" It took {share:.0%} of all replies; for intervals of equal width, that is "
-        f"{', '.join(part for part in saved if part)}."
-    )
+    known = [part for part in saved if part]
+    text += f" It took {share:.0%} of all replies"
+    text += f"; for intervals of equal width, that is {', '.join(known)}." if known else "."
     if ssi["gpu_hours"] is None:
         return text
     unit, name = (

@@ -12,7 +12,7 @@ from refusal_stability.resampling import Resamples, interval
 from refusal_stability.summaries import estimate, prompt_mean, rates
 from refusal_stability.tables import check_invalid_share
 from refusal_stability.tests_of_difference import holm, mcnemar, signed_rank
-from refusal_stability.words import listed
+from refusal_stability.words import counted, listed
 
 ALL = "(all)"
 # What is compared, the test of paired differences that fits it, and its words.
@@ -97,20 +97,27 @@ def caption(table: pl.DataFrame, changes: pl.DataFrame, names: tuple[str, str | 
     found = f"differ in {listed(words[True])}" if words[True] else "are not shown to differ"
     rest = f"; they are not shown to differ in {listed(words[False])}" * all(words.values())
     ssi = next(row for row in rows if row["measure"] == "mean_ssi")
-    number = LiveTables.number
+    if ssi["value_a"] is None or ssi["value_b"] is None:
+        return (
+            f"No prompt has a valid label of {judge} for both {listed(names)}, so there is nothing "
+            "to compare."
+        )
+    number, prompts = LiveTables.number, counted(ssi["n"], "prompt")
     text = (
-        f"On {ssi['n']} prompts under {judge}, {listed(names)} {found} (p < {SIGNIFICANT:g} after "
+        f"On {prompts} under {judge}, {listed(names)} {found} (p < {SIGNIFICANT:g} after "
         f"Holm's correction){rest}. Mean SSI is {number(ssi['value_a'])} against "
         f"{number(ssi['value_b'])}, a difference of {LiveTables.estimate(ssi, 'difference')}"
     )
     # Resamples of what is alike are alike: no width says nothing of other prompts.
     if ssi["difference_low"] is not None and ssi["difference_low"] == ssi["difference_high"]:
-        text += f", the same for each of {ssi['n']} prompts, so that the interval cannot show more"
+        text += f", the same for each of {prompts}, so that the interval cannot show more"
     text += "."
     changed = changes.filter(pl.col("change") > 0, judge=judge)
     if changed.is_empty():
         return f"{text} No prompt's labels differ."
     ids = ", ".join(changed["prompt_id"].head(_NAMED))
+    if changed.height == 1:
+        return f"{text} The labels of one prompt differ, {ids}."
     return f"{text} The labels of {changed.height} prompts differ, most those of {ids}."
 
 

@@ -254,6 +254,11 @@ def _label_problems(config: dict[str, Any]) -> Iterator[str]:
         yield from _path_problems(key, path)
         if Path(path).suffix.lower() not in KINDS:
             yield f"{key}: unknown kind of file: {path}. Hint: give a .csv or .parquet file"
+        # Those of labels are opened before the first job.
+        elif key == "prompt_info" and not Path(path).is_file():
+            yield (
+                f"{key}: no file {path}. Hint: give a path from the folder in which snakemake runs"
+            )
     yield from _alias_problems("model_aliases", config.get("model_aliases", {}))
     yield from _alias_problems("judge_aliases", config.get("judge_aliases", {}))
 

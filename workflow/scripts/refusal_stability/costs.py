@@ -37,11 +37,13 @@ def cost_table(
     """
     rows = []
     for model in models:
-        jobs = [_found(cell_job(run, model, cell), f"responses/{model}/{cell}") for cell in cells]
+        jobs = [
+            _found(cell_job(run, model, cell), run / f"responses/{model}/{cell}") for cell in cells
+        ]
         rows.append(_row("generate", "none", model, jobs, price_list))
     for judge in judges:
         for model in models:
-            job = _found(judge_job(run, judge, model), f"verdicts/{judge}/{model}")
+            job = _found(judge_job(run, judge, model), run / f"verdicts/{judge}/{model}")
             rows.append(_row("judge", judge, model, [job], price_list))
     everything = {name: _sum(row[name] for row in rows) for name in ("jobs", *_SUMS)}
     # Of replies there is no verdict yet to be invalid.
@@ -60,7 +62,7 @@ def cost_table(
     )
 
 
-def _found(job: Job | None, name: str) -> Job:
+def _found(job: Job | None, name: Path) -> Job:
     if job is None:
         raise InputError(
             f"{name}.json: no manifest that can be read. Hint: delete {name}.parquet too, and run "

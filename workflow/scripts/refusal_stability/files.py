@@ -16,7 +16,9 @@ from refusal_stability.errors import ContractError, InputError
 
 # Of the bytes of the file beside it, in a manifest; those of format 1 may lack it.
 CHECKSUM = "file_sha256"
-_AGAIN = "Hint: delete both and run the same command again, and they are made again"
+_AGAIN = (
+    "Hint: delete both and run the same command again: they are made again, if anything needs them"
+)
 # In which a writer has followed up a file with its manifest.
 _SECONDS_BETWEEN = 1.0
 

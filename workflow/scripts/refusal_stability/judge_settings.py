@@ -16,6 +16,8 @@ FILE_KEYS = {
     "string_match": "phrases",
     "human": "labels",
 }
+# Of these, those that are text of any form.
+_TEXT_FILES = ("rubric", "phrases")
 # The key of judges that label the sample of the experiment judge_agreement only.
 SAMPLE_JUDGES = "experiments.judge_agreement.judges"
 # Kinds that know no PARTIAL.
@@ -91,6 +93,8 @@ def problems(where: str, judge: dict[str, Any]) -> Iterator[str]:
             f"{where}.{key}: no file {judge[key]}. Hint: give a path from the folder in which "
             "snakemake runs"
         )
+    elif key in _TEXT_FILES:
+        yield from _text_problems(f"{where}.{key}", Path(judge[key]))
     if judge["kind"] == "vllm" and "max_tokens" in judge:
         yield from _max_tokens_problems(where, judge)
     if judge["kind"] in api_settings.KINDS:
@@ -100,6 +104,16 @@ def problems(where: str, judge: dict[str, Any]) -> Iterator[str]:
                 f"{where}.temperature: {judge['model']} takes no temperature, as far as is known. "
                 "Hint: write temperature: null"
             )
+
+
+def _text_problems(key: str, path: Path) -> Iterator[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        yield f"{key}: {path} cannot be read as UTF-8 text. Hint: save it as such"
+    else:
+        if not text.strip():
+            yield f"{key}: {path} is empty. Hint: write into it what the judge goes by"
 
 
 def _max_tokens_problems(where: str, judge: dict[str, Any]) -> Iterator[str]:

@@ -77,9 +77,15 @@ def checked_columns(path: Path, columns: Sequence[str]) -> list[str]:
         if column not in there:
             raise InputError(
                 f"{path}: there is no column '{column}', only {', '.join(there)}. "
-                f"Hint: the file needs the columns {', '.join(columns)}"
+                f"Hint: {_not_commas(there)}the file needs the columns {', '.join(columns)}"
             )
     return there
+
+
+def _not_commas(there: list[str]) -> str:
+    apart = {";": "semicolons", "\t": "tabs"}
+    found = [word for sign, word in apart.items() if len(there) == 1 and sign in there[0]]
+    return f"separate columns by commas, not by {found[0]}; " if found else ""
 
 
 def columns_of(path: Path) -> list[str]:

@@ -69,8 +69,8 @@ def answer(
     samples = n_temperatures * n_seeds
     points = [
         _ssi(rows),
-        _hard(stability, bootstrap),
-        _temperature(tables, stability, judge, n_temperatures),
+        _hard(stability, bootstrap, rows),
+        _temperature(tables, stability, judge, n_temperatures, n_seeds),
         _judges_share(tables, judge, len(judges)),
     ]
     return Answer(
@@ -134,7 +134,8 @@ def _design(
     times = "once" if samples == 1 else f"{samples} times"
     if any(row["n_missing"] for row in rows):
         times = f"up to {times}"
-    labelled = f"{judges[0]} labelled the replies REFUSE, PARTIAL or COMPLY"
+    labels = "REFUSE, PARTIAL or COMPLY" if _has_partial(rows) else "REFUSE or COMPLY"
+    labelled = f"{judges[0]} labelled the replies {labels}"
     if judges[1:]:
         labelled += f", and so did {listed(judges[1:])}; what is said here is under {judges[0]}"
     return (
@@ -162,7 +163,12 @@ def _ssi(rows: Rows) -> Point | None:
     )
 
 
-def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int]) -> Point | None:
+def _has_partial(rows: Rows) -> bool:
+    """Whether the judge gave the label PARTIAL at all; some kinds do not know it."""
+    return any(row["partial_rate"] for row in rows)
+
+
+def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int], rows: Rows) -> Point | None:
     pooled = stability.filter(pl.col("ssi").is_not_null(), scoring="three_way", scope=POOLED)
     if pooled.is_empty():
         return None
@@ -187,15 +193,28 @@ def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int]) -> Point | None:
         percent(hard / flips.height),
         f"Of {counted(flips.height, 'flip')} (a model and a prompt with more than one label), "
         f"{hard} {'is' if hard == 1 else 'are'} hard, {percent(hard / flips.height)}{within}: the "
-        "same prompt was refused and complied with.",
+        "same prompt was refused and complied with."
+        + " The judge gave no PARTIAL, so that every flip is hard."
+        * (not _has_partial(rows)),
     )
 
 
 def _temperature(
-    tables: dict[str, pl.DataFrame], stability: pl.DataFrame, judge: str, n_temperatures: int
+    tables: dict[str, pl.DataFrame],
+    stability: pl.DataFrame,
+    judge: str,
+    n_temperatures: int,
+    n_seeds: int,
 ) -> Point | None:
     if n_temperatures < 2:
         return None
+    if n_seeds == 1:
+        return Point(
+            "With temperature",
+            "unknown",
+            "With one seed, a prompt has one label at a temperature, and its SSI there is 1 by "
+            "definition.",
+        )
     effect = tables["temperature_effect"].filter(judge=judge, unit="prompt").rows(named=True)
     # That of all models, the last, if there are several.
     drop = effect[-1]["ssi_drop"] if effect else None

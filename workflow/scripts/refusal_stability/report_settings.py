@@ -54,3 +54,8 @@ def _problems(config: dict[str, Any]) -> Iterator[str]:
             f"compare_with: there is no {_models_table(other)}. Hint: name a finished run, or "
             "finish that one first"
         )
+    elif other and not any((RESULTS / other / "verdicts").glob("*/*.parquet")):
+        yield (
+            f"compare_with: there are no verdicts in {RESULTS / other}. Hint: name a finished run, "
+            "or finish that one first"
+        )

@@ -1,0 +1,46 @@
+"""Keys that stand twice in a YAML file: readers take the last one, without a word.
+
+Only what Snakemake brings along: the Snakefile looks at its configuration before the first job.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from refusal_stability.errors import ConfigError
+
+# Adds the keys of other mappings, and may stand more than once.
+_MERGE = "<<"
+
+
+def check(path: Path) -> None:
+    """Raise ConfigError if a mapping of a YAML file has a key twice.
+
+    What is no YAML has been refused by Snakemake, or it is JSON that only looks otherwise.
+    """
+    try:
+        left = [yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    # Of aliases, a node stands in several places.
+    seen = set()
+    while left:
+        node = left.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            left += [key, value]
+            if not isinstance(key, yaml.ScalarNode) or key.value == _MERGE:
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise ConfigError(
+                    f"{path}, line {line}: the key {key.value[:60]!r} stands before, in line "
+                    f"{lines[key.value]}. Hint: remove one of the two, as only the last one counts"
+                )
+            lines[key.value] = line
