@@ -15,6 +15,7 @@ from label_grids import verdicts_of_codes
 from pages import codes, run_of, small_run, write_page
 from refusal_stability.page_text import page_text
 from refusal_stability.table_contracts import TABLES
+from refusal_stability.words import decimals
 
 RUN = small_run()
 HOSTILE = "Ünïcode \U0001f642 <script>document.title = 'taken'</script> </script> <!-- <b>bold</b>"
@@ -56,7 +57,8 @@ def test_every_view_opens_without_a_word_on_the_console(chrome: Browser, file: P
 def test_the_first_screen_has_the_tables_numbers(chrome: Browser, file: Path) -> None:
     with opened(chrome, file) as page:
         for row in RUN.tables["models"].filter(pl.col("model") != "all").rows(named=True):
-            shown = f"{row['mean_ssi']:.3f} [{row['mean_ssi_low']:.3f}, {row['mean_ssi_high']:.3f}]"
+            ssi, low, high = (decimals(row[f"mean_ssi{end}"]) for end in ("", "_low", "_high"))
+            shown = f"{ssi} [{low}, {high}]"
             line = page.locator("#answer tbody tr", has_text=row["judge"]).filter(
                 has_text=row["model"]
             )
@@ -160,7 +162,7 @@ def test_a_table_is_sorted_and_downloaded(chrome: Browser, file: Path, tmp_path:
             order = "descending" if descending else "ascending"
             expect(panel.locator(f"th[aria-sort={order}]")).to_have_count(1)
             shown = panel.locator("tbody tr td:nth-child(4)").all_inner_texts()
-            assert shown == [f"{value:.3f}" for value in sorted(values, reverse=descending)]
+            assert shown == [decimals(value) for value in sorted(values, reverse=descending)]
         with page.expect_download() as download:
             panel.get_by_role("button", name="Download").click()
         download.value.save_as(tmp_path / "table.csv")

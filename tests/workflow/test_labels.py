@@ -17,6 +17,7 @@ from refusal_stability import files
 from refusal_stability.contracts import PromptInfo, Stability, Verdicts
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.table_contracts import TABLES
+from refusal_stability.words import decimals
 from workspace import Workspace, copy_repository
 
 JUDGES, MODELS = ("strict", "kind"), ("llama", "qwen")
@@ -173,7 +174,7 @@ def test_the_report_is_written_with_what_is_known(imported: Workspace) -> None:
     html = (imported.folder / "report.html").read_text(encoding="utf-8")
     models = files.read_csv(imported.run / "tables/models.csv", TABLES["models"])
     for row in models.rows(named=True):
-        assert f"{row['mean_ssi']:.3f} [{row['mean_ssi_low']:.3f}, " in html
+        assert f"{decimals(row['mean_ssi'])} [{decimals(row['mean_ssi_low'])}, " in html
 
 
 def test_a_paper_of_labels_invents_nothing(imported_copy: Workspace) -> None:

@@ -13,6 +13,7 @@ from browser import browser, opened
 from refusal_stability import files
 from refusal_stability.contracts import Prompts, Responses
 from refusal_stability.table_contracts import TABLES
+from refusal_stability.words import decimals
 from workspace import Workspace
 
 PAGE = "results/reduced/stability_report.html"
@@ -68,9 +69,8 @@ def test_the_page_of_a_run_opens_and_has_its_numbers(finished: Workspace) -> Non
             page.get_by_role("link", name=view, exact=True).click()
             expect(page.locator("main > section:visible")).to_have_count(1)
         for row in models.filter(pl.col("model") != "all").rows(named=True):
-            expect(page.locator("#answer table")).to_contain_text(
-                f"{row['mean_ssi']:.3f} [{row['mean_ssi_low']:.3f}, {row['mean_ssi_high']:.3f}]"
-            )
+            ssi, low, high = (decimals(row[f"mean_ssi{end}"]) for end in ("", "_low", "_high"))
+            expect(page.locator("#answer table")).to_contain_text(f"{ssi} [{low}, {high}]")
 
 
 def test_text_that_is_asked_for_is_behind_a_click(finished_copy: Workspace) -> None:

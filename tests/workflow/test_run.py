@@ -14,6 +14,7 @@ from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.rubric import judge_message
 from refusal_stability.table_contracts import TABLES
+from refusal_stability.words import decimals
 from workspace import Workspace
 
 MODELS, JUDGES = ("tiny-llama", "tiny-qwen2"), ("judge-good", "judge-noisy")
@@ -235,7 +236,7 @@ def test_the_report_is_one_file_with_live_numbers_and_no_text(finished_copy: Wor
     html = (finished_copy.folder / "report.html").read_text(encoding="utf-8")
     models = files.read_csv(finished_copy.run / "tables/models.csv", TABLES["models"])
     for row in models.rows(named=True):
-        assert f"{row['mean_ssi']:.3f} [{row['mean_ssi_low']:.3f}, " in html
+        assert f"{decimals(row['mean_ssi'])} [{decimals(row['mean_ssi_low'])}, " in html
     outside = re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["']?(https?:[^"'> ]+)""", html)
     assert outside == []
     assert_no_text(finished_copy, html)
