@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api_judges import KINDS, RUBRIC, api_judge, pairs
-from batch_judges import LOOK, times
+from batch_judges import CREATE, LOOK, times
 from refusal_stability import budget, judging_batch
 from refusal_stability.batch_anthropic import BatchAnthropic
 from refusal_stability.batch_openai import BatchOpenAI
@@ -126,126 +127,99 @@ def test_before_the_first_job_a_spent_budget_is_nothing_to_say(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_counts_with_all_its_requests_unless_it_is_not_taken(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of three, looked at without a pause."""
     monkeypatch.setenv("TEST_KEY", "k")
     monkeypatch.setattr(judging_batch, "FIRST_WAIT", 0.001)
     monkeypatch.setattr(BatchOpenAI, "max_requests", 3)
     monkeypatch.setattr(BatchAnthropic, "max_requests", 3)
-    counted, kept = tmp_path / "calls", tmp_path / "a.jsonl"
 
-    def label(stub: BatchStub, calls: int) -> list[dict[str, Any]]:
-        of = Budget(calls, counted)
-        return judge_pairs(api_judge(kind, stub.url, batch=True), RUBRIC, pairs(8), kept, of)[0]
 
-    def refuse(_: str) -> Reply:
-        return Reply()
+def served(**behaviour: Any) -> AbstractContextManager[BatchStub]:
+    return stub_batches(BatchStub(fate=lambda _: Reply(), **behaviour))
 
-    def no_batches(call: str) -> int | None:
-        return 404 if call.startswith("POST") and call.endswith("/batches") else None
 
+def batched(kind: str, stub: BatchStub, texts: int, folder: Path, calls: int | None) -> list[str]:
+    """The labels of so many texts; the calls are counted in `calls`, answers kept in `a.jsonl`."""
+    judge = api_judge(kind, stub.url, batch=True, max_retries=0)
+    of = Budget(calls, folder / "calls")
+    answers, _ = judge_pairs(judge, RUBRIC, pairs(texts), folder / "a.jsonl", of)
+    return [answer["label"] for answer in answers]
+
+
+def kept(folder: Path) -> int:
+    return len((folder / "a.jsonl").read_text().splitlines())
+
+
+@pytest.mark.usefixtures("_batches")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_counts_with_all_its_requests_unless_it_is_not_taken(
+    kind: str, tmp_path: Path
+) -> None:
     # The first try, and nothing of a batch that was refused.
     with (
-        stub_batches(BatchStub(fate=refuse, fault=no_batches)) as stub,
-        pytest.raises(ProviderError),
+        served(fault=times(CREATE[kind], [404])) as stub,
+        pytest.raises(ProviderError, match="takes no batch"),
     ):
-        label(stub, 100)
-    assert counted.stat().st_size == 1
-    with stub_batches(BatchStub(fate=refuse)) as stub:
+        batched(kind, stub, 8, tmp_path, 100)
+    assert budget.sent(tmp_path / "calls") == 1
+    with served() as stub:
         # One more try, and two of the three batches.
         with pytest.raises(BudgetError, match=r"8 of the 9 calls .* a batch of 2 is needed"):
-            label(stub, 9)
+            batched(kind, stub, 8, tmp_path, 9)
         assert [len(batch.requests) for batch in stub.batches] == [3, 3]
         # Their answers are kept: nothing of them is under way, or asked for again.
-        assert len(kept.read_text().splitlines()) == 6
+        assert kept(tmp_path) == 6
         # As is the try.
-        answers = label(stub, 11)
+        assert batched(kind, stub, 8, tmp_path, 11) == ["REFUSE"] * 8
         assert [len(batch.requests) for batch in stub.batches] == [3, 3, 2]
-    assert [answer["label"] for answer in answers] == ["REFUSE"] * 8
 
 
+@pytest.mark.usefixtures("_batches")
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_under_way_is_collected_though_no_call_is_left(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEST_KEY", "k")
-    monkeypatch.setattr(judging_batch, "FIRST_WAIT", 0.001)
-    counted, kept = tmp_path / "calls", tmp_path / "a.jsonl"
-
-    def label(stub: BatchStub, texts: int, calls: int) -> None:
-        of = Budget(calls, counted)
-        judge_pairs(api_judge(kind, stub.url, batch=True), RUBRIC, pairs(texts), kept, of)
-
-    lost_key = times(LOOK[kind], [401])
-    with stub_batches(BatchStub(fate=lambda _: Reply(), fault=lost_key)) as stub:
+def test_what_is_under_way_is_collected_though_no_call_is_left(kind: str, tmp_path: Path) -> None:
+    with served(fault=times(LOOK[kind], [401])) as stub:
         with pytest.raises(ProviderError, match="the key is not accepted"):
-            label(stub, 3, 4)
+            batched(kind, stub, 3, tmp_path, 4)
         # All 4 are sent; the next attempt wants two texts more, and may not even try.
         with pytest.raises(BudgetError, match="4 of the 4 calls"):
-            label(stub, 5, 4)
-        assert len(kept.read_text().splitlines()) == 3
-        assert budget.sent(counted) == 4
+            batched(kind, stub, 5, tmp_path, 4)
+    assert kept(tmp_path) == 3
+    assert budget.sent(tmp_path / "calls") == 4
 
 
+@pytest.mark.usefixtures("_batches")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_that_never_got_through_costs_no_calls(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEST_KEY", "k")
-    monkeypatch.setattr(judging_batch, "FIRST_WAIT", 0.001)
-    counted = tmp_path / "calls"
-    down = [1]
-
-    def no_submission(call: str) -> int | None:
-        return 500 if down and call.startswith("POST") and call.endswith("/batches") else None
-
-    with stub_batches(BatchStub(fate=lambda _: Reply(), fault=no_submission)) as stub:
-        entry = api_judge(kind, stub.url, batch=True, max_retries=0)
-        arguments = (entry, RUBRIC, pairs(3), tmp_path / "a.jsonl")
+def test_a_batch_that_never_got_through_costs_no_calls(kind: str, tmp_path: Path) -> None:
+    with served(fault=times(CREATE[kind], [500, 500, 500])) as stub:
         for attempt in range(1, 4):
             with pytest.raises(ProviderError, match="no batch could be submitted"):
-                judge_pairs(*arguments, Budget(8, counted))
+                batched(kind, stub, 3, tmp_path, 8)
             # A try each, and the last batch: whether that got through, the next attempt asks.
-            assert budget.sent(counted) == attempt + 3
-        down.clear()
+            assert budget.sent(tmp_path / "calls") == attempt + 3
         # Four tries, and three requests that were sent once.
-        judge_pairs(*arguments, Budget(8, counted))
-        assert budget.sent(counted) == 7
+        batched(kind, stub, 3, tmp_path, 8)
+        assert budget.sent(tmp_path / "calls") == 7
         assert len(stub.trials) == 4
 
 
-def test_a_batch_that_is_refused_later_costs_no_calls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEST_KEY", "k")
-    monkeypatch.setattr(judging_batch, "FIRST_WAIT", 0.001)
-    counted = tmp_path / "calls"
-    with stub_batches(BatchStub(fate=lambda _: Reply(), status="failed")) as stub:
-        entry = api_judge("openai", stub.url, batch=True)
-        with pytest.raises(ProviderError, match="refused the batch"):
-            judge_pairs(entry, RUBRIC, pairs(3), tmp_path / "a.jsonl", Budget(9, counted))
-    assert budget.sent(counted) == 1
+@pytest.mark.usefixtures("_batches")
+def test_a_batch_that_is_refused_later_costs_no_calls(tmp_path: Path) -> None:
+    with (
+        served(status="failed") as stub,
+        pytest.raises(ProviderError, match="refused the batch"),
+    ):
+        batched("openai", stub, 3, tmp_path, 9)
+    assert budget.sent(tmp_path / "calls") == 1
 
 
-def test_a_batch_that_was_not_counted_gives_nothing_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TEST_KEY", "k")
-    monkeypatch.setattr(judging_batch, "FIRST_WAIT", 0.001)
-    down = [1]
-
-    def no_submission(call: str) -> int | None:
-        return 500 if down and call == "POST /v1/batches" else None
-
-    with stub_batches(BatchStub(fate=lambda _: Reply(), fault=no_submission)) as stub:
-        entry = api_judge("openai", stub.url, batch=True, max_retries=0)
-        arguments = (entry, RUBRIC, pairs(3), tmp_path / "a.jsonl")
+@pytest.mark.usefixtures("_batches")
+def test_a_batch_that_was_not_counted_gives_nothing_back(tmp_path: Path) -> None:
+    with served(fault=times(CREATE["openai"], [500])) as stub:
         with pytest.raises(ProviderError, match="no batch could be submitted"):
-            judge_pairs(*arguments)
-        down.clear()
-        judge_pairs(*arguments, Budget(9, tmp_path / "calls"))
+            batched("openai", stub, 3, tmp_path, None)
+        batched("openai", stub, 3, tmp_path, 9)
     # A try and a batch.
     assert budget.sent(tmp_path / "calls") == 4
 

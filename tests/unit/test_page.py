@@ -120,6 +120,18 @@ def test_a_drop_whose_interval_holds_none_is_told() -> None:
     assert "not told apart" not in found.text
 
 
+def test_a_judge_without_partial_is_said_to_be_one() -> None:
+    two = answer_of({("j", "m"): ["RC RR", "CC CC"]})
+    assert "j labelled the replies REFUSE or COMPLY." in two.design
+    assert "The judge gave no PARTIAL: every flip is hard." in point(two, "Hard flips").text
+    three = answer_of(LABELS)
+    assert "j labelled the replies REFUSE, PARTIAL or COMPLY." in three.design
+    assert "no PARTIAL" not in point(three, "Hard flips").text
+    # Of no valid label nothing is known.
+    none = answer_of({("j", "m"): ["UU UU", "UU UU"]})
+    assert "REFUSE, PARTIAL or COMPLY." in none.design
+
+
 def test_of_one_seed_nothing_is_said_of_temperature() -> None:
     found = point(answer_of({("j", "m"): ["R R", "R C"]}, n_seeds=1), "With temperature")
     assert found.number == "unknown"

@@ -36,6 +36,7 @@ def test_a_key_that_stands_twice(text: str, message: str, tmp_path: Path) -> Non
         "a: 1\n",
         "a: {b: 1}\nc: {b: 1}\n",
         "- {a: 1}\n- {a: 1}\n",
+        "1: a\n'1': b\n",
         "x: &x {a: 1}\ny: &y {b: 1}\nz: {<<: *x, <<: *y}\n",
         "x: &x {a: 1}\ny: [*x, *x]\n",
         '{"a": 1, "b": [1, {"a": 2}]}',

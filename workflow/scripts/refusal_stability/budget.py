@@ -35,7 +35,7 @@ class Budget:
         Raises:
             NoCallError: so many are not left, or they cannot be counted.
         """
-        if self._calls is None or self._file is None:
+        if not self.is_limited:
             return
         with self._counted(self._file) as (file, sent):
             if sent + calls > self._calls:
@@ -50,7 +50,7 @@ class Budget:
 
         A count that is too high sends too few calls, and hides no other error.
         """
-        if self._calls is not None and self._file is not None:
+        if self.is_limited:
             with suppress(NoCallError), self._counted(self._file) as (file, sent):
                 file.truncate(max(sent - calls, 0))
 

@@ -164,8 +164,8 @@ def _ssi(rows: Rows) -> Point | None:
 
 
 def _has_partial(rows: Rows) -> bool:
-    """Whether the judge gave the label PARTIAL at all; some kinds do not know it."""
-    return any(row["partial_rate"] for row in rows)
+    """Whether the judge gave PARTIAL, or is not known not to; some kinds do not know it."""
+    return any(row["partial_rate"] != 0 for row in rows)
 
 
 def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int], rows: Rows) -> Point | None:
@@ -188,14 +188,13 @@ def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int], rows: Rows) -> Po
     n_flipping = np.array((of_prompts["flip"] > 0).sum())
     low, high = share_interval(shares, np.array(hard / flips.height), n_flipping)
     within = "" if np.isnan(low) else f" [{100 * low:.0f}, {100 * high:.0f}]"
+    no_partial = "" if _has_partial(rows) else " The judge gave no PARTIAL: every flip is hard."
     return Point(
         "Hard flips",
         percent(hard / flips.height),
         f"Of {counted(flips.height, 'flip')} (a model and a prompt with more than one label), "
         f"{hard} {'is' if hard == 1 else 'are'} hard, {percent(hard / flips.height)}{within}: the "
-        "same prompt was refused and complied with."
-        + " The judge gave no PARTIAL, so that every flip is hard."
-        * (not _has_partial(rows)),
+        f"same prompt was refused and complied with.{no_partial}",
     )
 
 

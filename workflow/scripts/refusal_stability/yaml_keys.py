@@ -32,15 +32,16 @@ def check(path: Path) -> None:
         if isinstance(node, yaml.SequenceNode):
             left += node.value
             continue
-        lines: dict[str, int] = {}
+        # As a reader tells them apart: 1 is not "1".
+        lines: dict[tuple[str, str], int] = {}
         for key, value in node.value:
             left += [key, value]
             if not isinstance(key, yaml.ScalarNode) or key.value == _MERGE:
                 continue
-            line = key.start_mark.line + 1
-            if key.value in lines:
+            name, line = (key.tag, key.value), key.start_mark.line + 1
+            if name in lines:
                 raise ConfigError(
                     f"{path}, line {line}: the key {key.value[:60]!r} stands before, in line "
-                    f"{lines[key.value]}. Hint: remove one of the two, as only the last one counts"
+                    f"{lines[name]}. Hint: remove one of the two, as only the last one counts"
                 )
-            lines[key.value] = line
+            lines[name] = line
