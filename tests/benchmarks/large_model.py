@@ -5,7 +5,7 @@
 
 The architecture is that of Llama 3.1 8B, the weights are random numbers, the tokenizer is made on
 the spot: nothing is downloaded. It takes a Python with vLLM's GPU build, such as that of the
-environment envs/generate.yaml. --tiny runs the same on a CPU with a tiny architecture.
+environment envs/engine.yaml. --tiny runs the same on a CPU with a tiny architecture.
 
 Each line is a process of its own, that starts as a job does. Every reply has the same length, so
 that all ways have the same work; equal hashes of them are equal replies.
@@ -83,7 +83,7 @@ def has_gpu() -> bool:
     if subprocess.run([sys.executable, "-c", code], check=False).returncode != 0:
         print(
             "8 billion weights: skipped, this Python has vLLM's CPU build. Hint: run "
-            "tests/benchmarks/large_model.py with that of envs/generate.yaml"
+            "tests/benchmarks/large_model.py with that of envs/engine.yaml"
         )
         return False
     return True

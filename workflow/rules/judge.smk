@@ -30,7 +30,7 @@ rule judge:
     wildcard_constraints:
         judge=names.pattern({} if SHARED else JUDGES, with_weights=True),
     conda:
-        "../../envs/judge.yaml"
+        "../../envs/engine.yaml"
     resources:
         **JUDGING_RESOURCES,
     params:

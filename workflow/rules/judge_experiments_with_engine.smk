@@ -28,7 +28,7 @@ rule judge_sample:
     wildcard_constraints:
         judge=names.pattern(SAMPLE_JUDGES, with_weights=True),
     conda:
-        "../../envs/judge.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(SAMPLE_JUDGES, "judge"),
     params:
@@ -118,7 +118,7 @@ rule rejudge:
     wildcard_constraints:
         judge=names.pattern(ASKED_AGAIN, with_weights=True),
     conda:
-        "../../envs/judge.yaml"
+        "../../envs/engine.yaml"
     resources:
         **engine_resources(JUDGES, "judge"),
     params:

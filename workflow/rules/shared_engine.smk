@@ -42,7 +42,7 @@ rule generate_model:
     benchmark:
         f"{RUN}/benchmarks/generate_model/{{model}}.tsv"
     conda:
-        "../../envs/generate.yaml"
+        "../../envs/engine.yaml"
     resources:
         **GENERATION_RESOURCES,
     params:
@@ -114,7 +114,7 @@ rule judge_models:
     benchmark:
         f"{RUN}/benchmarks/judge_models/{{judge}}.tsv"
     conda:
-        "../../envs/judge.yaml"
+        "../../envs/engine.yaml"
     resources:
         **JUDGING_RESOURCES,
     params:

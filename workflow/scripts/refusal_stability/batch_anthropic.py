@@ -12,6 +12,7 @@ from refusal_stability.providers import (
     RefusedRequestError,
     UnknownBatchError,
     failed,
+    http_library,
 )
 
 _PAGE = 100
@@ -76,15 +77,14 @@ class BatchAnthropic(Anthropic):
 
     def results(self, batch_id: str) -> Iterator[tuple[str, Answer | FailedRequestError]]:
         """See :class:`~refusal_stability.providers.BatchProvider`."""
-        # What the SDK sends with; it does not translate the errors of a stream.
-        from httpx2 import HTTPError
-
+        # The SDK does not translate the errors of a stream.
+        broken_off = http_library(self._sdk).HTTPError
         try:
             for entry in self._client.messages.batches.results(batch_id):
                 yield entry.custom_id, self._result(entry.result)
         except self._sdk.AnthropicError as error:
             raise failed(self._judge, self._sdk, error) from error
-        except (HTTPError, ValueError) as error:
+        except (broken_off, ValueError) as error:
             raise FailedRequestError("the download of the answers broke off") from error
 
     def _result(self, result: Any) -> Answer | FailedRequestError:

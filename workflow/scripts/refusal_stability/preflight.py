@@ -22,8 +22,8 @@ def check_providers(entries: Iterable[dict[str, Any]], budget: Budget = UNLIMITE
     """Look up the model of each entry, models and judges behind an API.
 
     A provider that cannot be asked is a warning on standard error: jobs may reach what this machine
-    does not. Without its SDK, or a call that it may send, nothing is asked. Either way a job's own
-    first request finds out.
+    does not. Where its SDK is not installed, as on a login node whose jobs have environments of
+    their own, or no call is left, nothing is sent. Either way a job's own first request finds out.
 
     Args:
         entries: their settings.
@@ -39,7 +39,13 @@ def check_providers(entries: Iterable[dict[str, Any]], budget: Budget = UNLIMITE
     for entry in different.values():
         try:
             provider = _PROVIDERS[entry["kind"]](entry | _DELIVERY, RateLimit(None), budget)
-        except ImportError:
+        except ImportError as error:
+            if error.name != entry["kind"]:
+                print(
+                    f"warning: {entry['name']}: the {entry['kind']} SDK cannot be imported here "
+                    f"({error}), so its key and model are not checked before the first job",
+                    file=sys.stderr,
+                )
             continue
         with closing(provider):
             try:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -141,8 +141,6 @@ def client_settings(
     Raises:
         ProviderError: the environment variable of the key is not set.
     """
-    import httpx
-
     variable = entry.get("api_key_env")
     key = os.environ.get(variable, "") if variable else "none"
     if not key:
@@ -165,8 +163,8 @@ def client_settings(
         "http_client": sdk.DefaultHttpxClient(
             event_hooks={"request": [before]},
             # A connection a request: on one that is used again, an answer that a gateway sends
-            # twice is read as that of the next request, and stands under another prompt.
-            limits=httpx.Limits(max_keepalive_connections=0),
+            # twice is read as that of the next request, and is filed under another prompt.
+            limits=http_library(sdk).Limits(max_keepalive_connections=0),
         ),
     }
 
@@ -254,6 +252,11 @@ def error_code(body: Any) -> str:
 def is_filtered(body: Any) -> bool:
     """Tell, by the JSON of an error, whether a provider's filter refused the message itself."""
     return error_code(body) in _FILTERED
+
+
+def http_library(sdk: ModuleType) -> ModuleType:
+    """Return the HTTP library that an SDK sends with: httpx or its successor httpx2."""
+    return import_module(type(sdk.DEFAULT_CONNECTION_LIMITS).__module__.partition(".")[0])
 
 
 def sdk_name(sdk: ModuleType) -> str:
