@@ -1,4 +1,8 @@
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +12,7 @@ from refusal_stability import gpu_checks
 from refusal_stability.errors import InputError
 
 CPU_BUILD = SimpleNamespace(device_type="cpu", is_cpu=lambda: True)
+SCRIPTS = Path(gpu_checks.__file__).parents[1]
 # vLLM's GPU build where there is no GPU knows nothing of devices.
 NO_DEVICE = SimpleNamespace(device_type="", is_cpu=lambda: False)
 
@@ -17,6 +22,7 @@ def gpus(number: int, gib: float) -> SimpleNamespace:
     return SimpleNamespace(
         device_type="cuda",
         is_cpu=lambda: False,
+        is_cuda=lambda: True,
         device_count=lambda: number,
         get_device_total_memory=lambda: int(gib * 2**30),
     )
@@ -134,11 +140,19 @@ def test_a_machine_without_gpus_is_told_before_any_job(
             "m: the weights leave too little",
         ),
         ("Free memory on device cuda:0 (9/80 GiB) on startup is", "m: another program uses the"),
+        (
+            "The NVIDIA driver on your system is too old (found version 12020). Please update",
+            "m: the driver of the GPU is too old. Hint: take nodes on which `nvidia-smi` shows",
+        ),
+        (
+            "WorkerProc initialization failed due to an exception in a background process. See",
+            "m: the engine's worker processes did not start. Hint: the first error above",
+        ),
         ("max_model_len is too large", None),
     ],
 )
-def test_what_vllm_says_of_memory(said: str, expected: str | None) -> None:
-    line = gpu_checks.memory_error(entry(), ValueError(f"{said}\nSee https://"))
+def test_what_vllm_says_of_a_start_that_fails(said: str, expected: str | None) -> None:
+    line = gpu_checks.start_error(entry(), ValueError(f"{said}\nSee https://"))
     if expected is None:
         assert line is None
     else:
@@ -149,5 +163,147 @@ def test_what_vllm_says_of_memory(said: str, expected: str | None) -> None:
 def test_what_pytorch_says_of_memory() -> None:
     import torch
 
-    line = gpu_checks.memory_error(entry(), torch.OutOfMemoryError("CUDA out of memory. Tried"))
+    line = gpu_checks.start_error(entry(), torch.OutOfMemoryError("CUDA out of memory. Tried"))
     assert str(line).startswith("m: the GPU is out of memory. Hint: give it more GPUs")
+
+
+# What pynvml asks of NVIDIA's library, answered as a node with an older or a newer driver does.
+NVML = """
+#include <string.h>
+int nvmlInit_v2(void) { return 0; }
+int nvmlInitWithFlags(unsigned flags) { return 0; }
+int nvmlShutdown(void) { return 0; }
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = VERSION; return STATUS; }
+int nvmlSystemGetDriverVersion(char *text, unsigned size) { strcpy(text, DRIVER); return 0; }
+const char *nvmlErrorString(int status) { return "Unknown Error"; }
+"""
+CHECK = """
+import sys, torch
+from pathlib import Path
+from types import SimpleNamespace
+from refusal_stability import command, gpu_checks
+torch.version.cuda = sys.argv[1]
+gpu = SimpleNamespace(device_type="cuda", is_cpu=lambda: False, is_cuda=lambda: True,
+    device_count=lambda: 1, get_device_total_memory=lambda: 2**30)
+folder = Path(sys.argv[2])
+command.run(lambda: gpu_checks.check_gpus({"name": "m", "gpus": 1, "dtype": "auto"}, folder, gpu))
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "driver", "built", "says"),
+    [
+        (12020, "535.104.05", "13.0", "driver 535.104.05 is for CUDA 12.2 and earlier, and this"),
+        (12090, "575.51.03", "13.0", "driver 575.51.03 is for CUDA 12.9 and earlier, and this"),
+        (13000, "580.65.06", "13.0", None),
+        # A driver of CUDA 13.0 runs code of 13.1, and a later one that of an earlier CUDA.
+        (13000, "580.65.06", "13.1", None),
+        (13010, "590.10", "12.9", None),
+    ],
+)
+def test_a_driver_older_than_the_build_is_one_line_before_the_weights(
+    tmp_path: Path, version: int, driver: str, built: str, says: str | None
+) -> None:
+    result = check_with_nvml(tmp_path, version, driver, built, status=0)
+    if says is None:
+        assert (result.returncode, said(result)) == (0, [])
+        return
+    assert result.returncode == 1
+    (line,) = said(result)
+    assert line.startswith(f"error: m: this node's {says} environment is built for CUDA {built}. ")
+    assert "Hint: take nodes on which `nvidia-smi` shows" in line
+    assert "docs/cluster.md, step 1" in line
+
+
+def test_a_driver_that_does_not_tell_its_version_stops_nothing(tmp_path: Path) -> None:
+    result = check_with_nvml(tmp_path, 0, "", "13.0", status=999)
+    assert result.returncode == 0
+    assert said(result) == ["m: the driver's version is not known (Unknown Error)"]
+
+
+def said(result: subprocess.CompletedProcess[str]) -> list[str]:
+    # PyTorch says that there is no Triton beside its CPU build.
+    return [line for line in result.stderr.splitlines() if "flop_counter" not in line]
+
+
+def check_with_nvml(
+    folder: Path, version: int, driver: str, built: str, status: int
+) -> subprocess.CompletedProcess[str]:
+    """Check a GPU with vLLM's own binding of NVML and a library that answers as told."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc to make the library with")
+    (folder / "nvml.c").write_text(NVML, encoding="utf-8")
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", f"-DVERSION={version}", f'-DDRIVER="{driver}"',
+         f"-DSTATUS={status}", "nvml.c", "-o", "libnvidia-ml.so.1"],
+        cwd=folder, check=True,
+    )  # fmt: skip
+    checkpoint(folder, {"model.safetensors": 1000})
+    environment = os.environ | {"LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(SCRIPTS)}
+    environment |= {"VLLM_LOGGING_LEVEL": "WARNING"}
+    return subprocess.run(
+        [sys.executable, "-c", CHECK, built, folder],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def compilers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The only folder of PATH, without any program."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    gpu_checks._compiler_problem.cache_clear()
+    return tmp_path
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_a_node_without_a_c_compiler_is_one_line_before_the_weights(
+    compilers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = r"^m: this node has no C compiler, and Triton .* Hint: --sdm conda .*`precommand`"
+    with pytest.raises(InputError, match=line):
+        gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
+    gpu_checks._compiler_problem.cache_clear()
+    # Triton takes what CC names, and nothing else.
+    program(compilers / "gcc", "exit 0")
+    monkeypatch.setenv("CC", str(compilers / "cc-that-is-gone"))
+    with pytest.raises(InputError, match=r"cc-that-is-gone cannot be run \(No such file or"):
+        gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
+
+
+def test_a_compiler_without_headers_is_one_line(compilers: Path) -> None:
+    program(compilers / "clang", "echo 'launcher.c:1:10: fatal error: Python.h: gone' >&2; exit 1")
+    with pytest.raises(InputError) as caught:
+        gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
+    assert "clang compiles no module of Python: launcher.c:1:10: fatal error: Pyth" in str(
+        caught.value
+    )
+
+
+def test_the_compiler_of_this_machine_is_taken() -> None:
+    if shutil.which("gcc") is None and shutil.which("clang") is None:
+        pytest.skip("no C compiler here")
+    gpu_checks._compiler_problem.cache_clear()
+    assert gpu_checks._compiler_problem() is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("Worker failed with error 'CUDA out of memory', please check"), True),
+        (RuntimeError("Executor failed."), True),
+        (RuntimeError("cancelled"), True),
+        (TimeoutError("RPC call to execute_model timed out."), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_what_vllm_says_of_a_worker_that_failed(error: Exception, expected: bool) -> None:
+    line = gpu_checks.worker_error(error)
+    assert (line is not None) == expected
+    if line:
+        assert "Hint: the first error above of a line that begins with (Worker" in str(line)
+        assert str(error) in str(line)

@@ -20,7 +20,7 @@ from refusal_stability.processor import kind_of_cpu
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-    from vllm import LLM, RequestOutput, SamplingParams
+    from vllm import LLM, LLMEngine, RequestOutput, SamplingParams
 
 # Where vLLM keeps compiled code in jobs of Slurm: beside the results, which all nodes see.
 COMPILED = Path("results/cache/vllm")
@@ -170,8 +170,9 @@ def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
     """Start vLLM in this process with the settings of a model or judge, and ``more`` of vLLM's own.
 
     Raises:
-        InputError: the GPUs are not there or too small, or vLLM refuses the settings, such as a
-            max_model_len that the model lacks.
+        InputError: the GPUs, their driver or a compiler are not there, the weights do not fit, a
+            worker process failed, or vLLM refuses the settings, such as a max_model_len that the
+            model lacks.
     """
     settings = engine_settings(entry, folder) | more
     nodes.wait_for_others(entry)
@@ -187,9 +188,10 @@ def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
             f"{entry['name']}: its weights are a pickle that holds more than tensors, which is not "
             "unpickled. Hint: take weights in safetensors"
         ) from error
-    except (ValueError, RuntimeError) as error:
-        if too_little := gpu_checks.memory_error(entry, error):
-            raise too_little from error
+    # With several GPUs, vLLM raises a bare Exception.
+    except Exception as error:
+        if line := gpu_checks.start_error(entry, error):
+            raise line from error
         if not isinstance(error, ValueError):
             raise
         # pydantic's first line only counts the errors; together the lines are one message.
@@ -300,10 +302,19 @@ def stream(
                 break
             if not core.has_unfinished_requests():
                 raise RuntimeError(f"vLLM ended {len(numbers)} request(s) without a reply")
-            for output in core.step():
+            for output in _step(core):
                 if output.finished:
                     bar.update()
                     yield numbers.pop(output.request_id), output
+
+
+def _step(core: "LLMEngine") -> "list[RequestOutput]":
+    try:
+        return core.step()
+    except (RuntimeError, TimeoutError) as error:
+        if line := gpu_checks.worker_error(error):
+            raise line from error
+        raise
 
 
 def _no_output(number: int, ids: list[int]) -> "RequestOutput":

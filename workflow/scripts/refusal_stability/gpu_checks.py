@@ -1,7 +1,13 @@
-"""Whether the GPUs that a model or judge asks for are there, and hold its weights."""
+"""Whether a job's GPUs, their driver and its compiler are there, before weights are loaded."""
 
+import functools
 import json
 import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +25,16 @@ _MORE_MEMORY = (
     "give it more GPUs (`gpus`), GPUs with more memory, a shorter max_model_len, or take a "
     "quantised checkpoint"
 )
+_NEWER_DRIVER = (
+    "Hint: take nodes on which `nvidia-smi` shows a CUDA Version of that number or later; "
+    "docs/cluster.md, step 1"
+)
+_SEE_WORKER = (
+    "Hint: the first error above of a line that begins with (Worker says why; if nothing does, it "
+    "was killed, as for memory"
+)
+# What vLLM says in its main process of a worker that raised an error, died, or does not answer.
+_WORKER_FAILED = ("Worker failed with error", "Executor failed", "cancelled", "RPC call to")
 
 
 def check_machine(rules: set[str]) -> None:
@@ -46,7 +62,8 @@ def check_gpus(entry: dict[str, Any], folder: Path, platform: "Platform") -> Non
         platform: vLLM's ``current_platform``.
 
     Raises:
-        InputError: there are none, too few of them, or they cannot hold the weights.
+        InputError: there are none, too few, their driver is too old, there is no C compiler,
+            or the weights do not fit.
     """
     name, gpus = entry["name"], entry["gpus"]
     if gpus == 0:
@@ -68,7 +85,69 @@ def check_gpus(entry: dict[str, Any], folder: Path, platform: "Platform") -> Non
             f"{name}: gpus: {gpus}, but this job sees {there or 'none'}. Hint: --profile slurm "
             "asks the cluster for them; on a machine of your own, give as many as it has"
         )
+    if platform.is_cuda():
+        _check_driver(name)
+        if problem := _compiler_problem():
+            raise InputError(f"{name}: {problem}")
     _check_memory(entry, folder, platform.get_device_total_memory())
+
+
+def _check_driver(name: str) -> None:
+    """Look whether the driver runs code of the CUDA that PyTorch, and vLLM with it, was built for.
+
+    A driver of CUDA 13.0 or later runs that of any CUDA 13 (NVIDIA, "CUDA Compatibility").
+    """
+    import torch
+    from vllm.utils.import_utils import import_pynvml
+
+    nvml = import_pynvml()
+    try:
+        nvml.nvmlInit()
+        try:
+            number = nvml.nvmlSystemGetCudaDriverVersion_v2()
+            driver = nvml.nvmlSystemGetDriverVersion()
+        finally:
+            nvml.nvmlShutdown()
+    except nvml.NVMLError as error:
+        # Some GPUs, such as those of Jetson, have no such library: the engine's start will tell.
+        print(f"{name}: the driver's version is not known ({error})", file=sys.stderr)
+        return
+    # 12040 is CUDA 12.4.
+    major, minor = number // 1000, number % 1000 // 10
+    if major < int(torch.version.cuda.partition(".")[0]):
+        raise InputError(
+            f"{name}: this node's driver {driver} is for CUDA {major}.{minor} and earlier, and "
+            f"this environment is built for CUDA {torch.version.cuda}. {_NEWER_DRIVER}"
+        )
+
+
+@functools.cache
+def _compiler_problem() -> str | None:
+    """Return why Triton could compile no launcher of a kernel here; None if it can.
+
+    It takes the compiler that CC names, else gcc, else clang; without one each job on a GPU fails,
+    after the weights were loaded.
+    """
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    hint = (
+        "Hint: --sdm conda brings one; else load one on the node, with `precommand` in "
+        "profiles/slurm/config.yaml"
+    )
+    if compiler is None:
+        return f"this node has no C compiler, and Triton compiles kernels in every job. {hint}"
+    include = sysconfig.get_paths(scheme="posix_prefix")["include"]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "launcher.c")
+        source.write_text("#include <Python.h>\n#include <stdio.h>\n", encoding="utf-8")
+        command = [compiler, source, "-shared", "-fPIC", f"-I{include}", "-o", f"{folder}/l.so"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except OSError as error:
+            return f"the C compiler {compiler} cannot be run ({error.strerror}). {hint}"
+        except subprocess.CalledProcessError as error:
+            says = next((line for line in error.stderr.splitlines() if "error" in line), "it fails")
+            return f"the C compiler {compiler} compiles no module of Python: {says}. {hint}"
+    return None
 
 
 def _check_memory(entry: dict[str, Any], folder: Path, memory: int) -> None:
@@ -109,23 +188,43 @@ def _weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def memory_error(entry: dict[str, Any], error: Exception) -> InputError | None:
-    """Return one line for what vLLM or PyTorch says of too little memory; None for other errors."""
+def start_error(entry: dict[str, Any], error: Exception) -> InputError | None:
+    """Return one line for what keeps an engine from starting; None for other errors.
+
+    Args:
+        entry: the settings of the model or judge.
+        error: what vLLM, PyTorch or Triton raised.
+    """
     import torch
 
     text = " ".join(str(error).split())
     if "Free memory on device" in text:
         reason, hint = (
             "another program uses the memory of the GPU",
-            "wait for it, or keep jobs apart with --resources gpu=1",
+            "Hint: wait for it, or keep jobs apart with --resources gpu=1",
         )
     elif "memory for the cache blocks" in text or "To serve at least one request" in text:
         reason, hint = (
             "the weights leave too little memory for the key-value cache",
-            f"{_MORE_MEMORY}; if kv_cache_gib is given, raise it",
+            f"Hint: {_MORE_MEMORY}; if kv_cache_gib is given, raise it",
         )
     elif isinstance(error, torch.OutOfMemoryError):
-        reason, hint = "the GPU is out of memory", _MORE_MEMORY
+        reason, hint = "the GPU is out of memory", f"Hint: {_MORE_MEMORY}"
+    elif "driver on your system is too old" in text:
+        reason, hint = "the driver of the GPU is too old", _NEWER_DRIVER
+    # A bare Exception: the worker's own is in its lines only.
+    elif "WorkerProc initialization failed" in text:
+        reason, hint = "the engine's worker processes did not start", _SEE_WORKER
     else:
         return None
-    return InputError(f"{entry['name']}: {reason}. Hint: {hint}. It says: {text[:300]}")
+    return InputError(f"{entry['name']}: {reason}. {hint}. It says: {text[:300]}")
+
+
+def worker_error(error: Exception) -> InputError | None:
+    """Return one line for a worker process that failed in a step of the engine, else None."""
+    text = " ".join(str(error).split())
+    if text.startswith(_WORKER_FAILED):
+        return InputError(
+            f"a worker process of the engine failed. {_SEE_WORKER}. It says: {text[:300]}"
+        )
+    return None

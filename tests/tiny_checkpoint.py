@@ -1,0 +1,60 @@
+"""A checkpoint of random numbers; as in real tokenizers, many tokens begin a label."""
+
+from pathlib import Path
+
+from refusal_stability.labels import VALID_LABELS
+
+USER, ASSISTANT, END = SPECIAL = ("<|user|>", "<|assistant|>", "<|end|>")
+_TEMPLATE = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def write_checkpoint(
+    folder: Path, seed: int = 0, dtype: str = "float32", template: str = _TEMPLATE
+) -> Path:
+    """Write a Llama of two layers, its weights drawn with ``seed``, and return its folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = _tokenizer()
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=False,
+        # Large enough for logits that differ by some units.
+        initializer_range=0.3,
+    )
+    model = LlamaForCausalLM(config).to(getattr(torch, dtype))
+    model.save_pretrained(folder)
+    return folder
+
+
+def _tokenizer() -> "PreTrainedTokenizerFast":  # noqa: F821
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = []
+    for label in VALID_LABELS:
+        for end in range(2, len(label) + 1):
+            merges.append((label[: end - 1], label[end - 1]))
+            tokens.append(label[:end])
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(list(SPECIAL))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
