@@ -88,4 +88,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     command.run(main)
-    command.leave()

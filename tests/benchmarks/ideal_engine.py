@@ -61,5 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    command.leave()
+    command.run(main)

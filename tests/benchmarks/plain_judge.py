@@ -58,5 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    command.leave()
+    command.run(main)

@@ -41,4 +41,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     command.run(main)
-    command.leave()

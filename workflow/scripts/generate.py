@@ -57,4 +57,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     command.run(main)
-    command.leave()

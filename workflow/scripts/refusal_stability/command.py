@@ -3,32 +3,61 @@
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from refusal_stability.errors import RefusalStabilityError
 
 # Polars names the error in words only.
 _FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
+# What is to be done before the process ends.
+_clean_ups: list[Callable[[], None]] = []
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call ``main``; an error that the user can mend, or Ctrl-C, is one line and exit code 1."""
+def run(main: Callable[[], None]) -> NoReturn:
+    """Call ``main`` and end the process: with exit code 0, or 1 and what went wrong.
+
+    An error that the user can fix, or Ctrl-C, is one line. Python's teardown is left out: threads
+    that libraries leave running, such as those of ``datasets`` and PyArrow, may abort the process
+    there, with exit code 134 and a line of theirs; and to take down all that vLLM imported takes
+    3.5 of the 12 CPU-seconds of a small cell.
+    """
     try:
         main()
     except RefusalStabilityError as error:
-        sys.exit(f"error: {error}")
+        _fail(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted")
+        _fail("interrupted")
     except Exception as error:
         full = next((text for text in _FULL if text in str(error)), None)
         if full is None:
-            raise
-        sys.exit(
+            _fail("".join(traceback.format_exception(error)).rstrip())
+        _fail(
             f"error: {full}, in {getattr(error, 'filename', None) or os.getcwd()} or the folder "
             "for temporary files. Hint: make room and run the same command again; what is finished "
             "is kept"
         )
+    _end(0)
+
+
+def clean_up_with(action: Callable[[], None]) -> None:
+    """Have ``action`` called before the process ends, however its script does."""
+    _clean_ups.append(action)
+
+
+def _fail(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    _end(1)
+
+
+def _end(code: int) -> NoReturn:
+    for action in _clean_ups:
+        action()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def prefer_this_python() -> None:
@@ -51,14 +80,3 @@ def prefer_conda_environments() -> None:
         own = str(Path(sys.executable).parent)
         others = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own]
         os.environ["PATH"] = os.pathsep.join(others)
-
-
-def leave() -> None:
-    """End the process at once, successfully, without Python's teardown.
-
-    To take down all that vLLM imported takes 3.5 of the 12 CPU-seconds of a small cell. Only
-    for a script whose files are written and that has no other process left.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)

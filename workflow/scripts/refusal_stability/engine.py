@@ -368,7 +368,7 @@ def amounts(outputs: "Iterable[RequestOutput]", seconds: float) -> dict[str, Any
 
 def end_engine(llm: "LLM") -> None:
     """End the engine's worker processes, on all nodes."""
-    # An engine without workers ends with this process, at no cost (see command.leave).
+    # An engine without workers ends with this process, at no cost (see command.run).
     if llm.llm_engine.vllm_config.parallel_config.world_size > 1:
         llm.llm_engine.engine_core.shutdown()
         nodes.release_others()
