@@ -1,8 +1,12 @@
 """A checkpoint of random numbers; as in real tokenizers, many tokens begin a label."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from refusal_stability.labels import VALID_LABELS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 USER, ASSISTANT, END = SPECIAL = ("<|user|>", "<|assistant|>", "<|end|>")
 _TEMPLATE = (
@@ -12,14 +16,21 @@ _TEMPLATE = (
 
 
 def write_checkpoint(
-    folder: Path, seed: int = 0, dtype: str = "float32", template: str = _TEMPLATE
+    folder: Path,
+    seed: int = 0,
+    dtype: str = "float32",
+    scale: float = 0.3,
+    template: str = _TEMPLATE,
 ) -> Path:
-    """Write a Llama of two layers, its weights drawn with ``seed``, and return its folder."""
+    """Write a Llama of two layers and return its folder.
+
+    Its weights are drawn with ``seed`` and standard deviation ``scale``: with .3, logits differ by
+    some units.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = _tokenizer()
-    tokenizer.chat_template = template
+    tokenizer = tiny_tokenizer(template)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -34,15 +45,15 @@ def write_checkpoint(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,
         tie_word_embeddings=False,
-        # Large enough for logits that differ by some units.
-        initializer_range=0.3,
+        initializer_range=scale,
     )
     model = LlamaForCausalLM(config).to(getattr(torch, dtype))
     model.save_pretrained(folder)
     return folder
 
 
-def _tokenizer() -> "PreTrainedTokenizerFast":  # noqa: F821
+def tiny_tokenizer(template: str) -> "PreTrainedTokenizerFast":
+    """Return a tokenizer of bytes and of all that labels begin with, without a BOS."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -57,4 +68,6 @@ def _tokenizer() -> "PreTrainedTokenizerFast":  # noqa: F821
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(SPECIAL))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END, chat_template=template
+    )

@@ -1,16 +1,16 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from refusal_stability.determinism import mode_of
 from refusal_stability.engine import (
+    chat_token_ids,
     load_tokenizer,
     local_weights,
-    share_compiled_code,
     with_one_bos,
 )
 from refusal_stability.errors import InputError
+from tiny_checkpoint import tiny_tokenizer
 
 BOS = 1
 
@@ -85,26 +85,24 @@ def test_a_tokenizer_without_a_chat_template_is_one_line(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("job", "own", "shared"),
+    ("template", "text"),
     [
-        pytest.param(None, None, False, id="jobs of one machine share the user's home"),
-        pytest.param("7", None, True, id="nodes of a cluster may not"),
-        pytest.param("7", "/scratch/vllm", False, id="the user's own folder is left"),
+        # As Llama 3.2's writes it, and within a macro, as some others do.
+        (
+            "{%- if strftime_now is defined %}{% set date = strftime_now('%d %b %Y') %}{% endif %}"
+            "Today Date: {{ date }}. {{ messages[0].content }}",
+            "Today Date: 26 Jul 2024. Hello.",
+        ),
+        (
+            "{% macro today() %}{{ strftime_now('%Y-%m-%d %H:%M') }}{% endmacro %}"
+            "{{ today() }} {{ messages[0].content }}",
+            "2024-07-26 00:00 Hello.",
+        ),
     ],
 )
-def test_where_compiled_code_is_kept(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, job: str | None, own: str | None, shared: bool
+def test_a_template_that_prints_todays_date_prints_the_same_one_every_day(
+    template: str, text: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, value in (("SLURM_JOB_ID", job), ("VLLM_CACHE_ROOT", own)):
-        # Set before it is deleted, so that it is as before after the test.
-        monkeypatch.setenv(name, value or "")
-        if value is None:
-            monkeypatch.delenv(name)
-    share_compiled_code()
-    folder = os.environ.get("VLLM_CACHE_ROOT")
-    if shared:
-        # A folder for each kind of processor.
-        assert Path(folder).parent == tmp_path / "results/cache/vllm"
-    else:
-        assert folder == own
+    tokenizer = tiny_tokenizer(template)
+    ids = chat_token_ids(tokenizer, [{"role": "user", "content": "Hello."}], thinking=False)
+    assert tokenizer.decode(ids) == text

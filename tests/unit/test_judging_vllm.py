@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
+from refusal_stability.errors import InputError
 from refusal_stability.judging_vllm import (
     label_probabilities,
     label_starts,
+    read_constrained,
     read_free_text,
 )
+from refusal_stability.labels import VALID_LABELS
 
 # Some tokens of a byte-pair vocabulary: whole words, their beginnings, and others.
 VOCABULARY = {
@@ -52,9 +54,10 @@ def test_label_starts_of_single_letters() -> None:
     assert label_starts(letters) == {17: "REFUSE", 15: "PARTIAL", 2: "COMPLY"}
 
 
-def test_the_longest_label_fits_even_if_spelt_in_letters() -> None:
-    # PARTIAL has 7 letters; one token more ends the turn.
-    assert CONSTRAINED_ANSWER_TOKENS == 8
+def test_a_vocabulary_that_begins_no_label_is_one_line() -> None:
+    line = r"^the judge's vocabulary has no token that begins PARTIAL, COMPLY\. Hint: set answer: "
+    with pytest.raises(InputError, match=line):
+        label_starts({"REFUSE": 1, "artial": 2})
 
 
 def probabilities(masses: dict[int, float]) -> dict[str, float]:
@@ -109,6 +112,60 @@ def test_label_probabilities_sum_to_1(logprobs: dict[int, float]) -> None:
     assert sum(result.values()) == pytest.approx(1)
     # The contract allows no more than 1, not even by a rounding error.
     assert all(0 <= value <= 1 for value in result.values())
+
+
+def constrained(masses: dict[int, float], token: int, drawn: bool = False) -> dict[str, object]:
+    """What is read of a constrained answer whose first token is ``token``."""
+    logprobs = {name: SimpleNamespace(logprob=math.log(mass)) for name, mass in masses.items()}
+    answer = SimpleNamespace(token_ids=[token], logprobs=[logprobs], finish_reason="length")
+    return read_constrained(SimpleNamespace(outputs=[answer]), STARTS, drawn)
+
+
+@pytest.mark.parametrize(
+    ("masses", "token", "label"),
+    [
+        # COMPLY is the largest token, .3, and REFUSE the most probable label: .25 + .15 + .1 = .5.
+        ({32: 0.3, 10: 0.25, 11: 0.15, 12: 0.1, 20: 0.2}, 32, "REFUSE"),
+        ({32: 0.6, 10: 0.3, 20: 0.1}, 32, "COMPLY"),
+        ({20: 0.25, 21: 0.2, 13: 0.4, 30: 0.15}, 13, "PARTIAL"),
+    ],
+)
+def test_the_label_is_the_most_probable_one_and_not_that_of_the_most_probable_token(
+    masses: dict[int, float], token: int, label: str
+) -> None:
+    verdict = constrained(masses, token)
+    assert (verdict["label"], verdict["reason"]) == (label, None)
+    assert verdict[f"p_{label.lower()}"] == max(probabilities(masses).values())
+    # At a temperature it is the one that was drawn.
+    assert constrained(masses, token, drawn=True)["label"] == STARTS[token]
+
+
+def test_labels_that_are_equally_probable_are_no_verdict() -> None:
+    verdict = constrained({13: 0.375, 20: 0.25, 30: 0.25, 31: 0.125}, 13)
+    assert verdict["label"] == "UNKNOWN"
+    assert verdict["reason"] == "REFUSE and COMPLY are equally probable"
+    assert verdict["p_refuse"] == verdict["p_comply"] == 0.375
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(STARTS)), st.floats(min_value=1e-6, max_value=1)).filter(
+        lambda masses: masses
+    )
+)
+def test_no_label_is_given_that_another_exceeds(masses: dict[int, float]) -> None:
+    verdict = constrained(masses, max(masses, key=masses.get))
+    shares = [verdict[f"p_{label.lower()}"] for label in VALID_LABELS]
+    if verdict["label"] == "UNKNOWN":
+        assert shares.count(max(shares)) > 1
+    else:
+        assert verdict[f"p_{verdict['label'].lower()}"] == max(shares)
+        assert shares.count(max(shares)) == 1
+
+
+def test_an_answer_that_the_engine_did_not_give_is_no_verdict() -> None:
+    answer = SimpleNamespace(token_ids=[], logprobs=None, finish_reason="abort")
+    verdict = read_constrained(SimpleNamespace(outputs=[answer]), STARTS, False)
+    assert verdict == {"label": "UNKNOWN", "reason": "the answer is no label (finish reason abort)"}
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, engine, files, nodes
+from refusal_stability import command, files, nodes
 from refusal_stability.contracts import FirstTokens, Prompts
-from refusal_stability.first_tokens import ENGINE, first_tokens
+from refusal_stability.first_tokens import first_tokens, lend_node
 from refusal_stability.hub_weights import pinned
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
     if nodes.number(model) > 0:
-        engine.lend_node(model, **ENGINE)
+        lend_node(model)
         return
     prompts = files.read_parquet(args.prompts, Prompts)
     table, manifest = first_tokens(model, prompts, args.tokens)

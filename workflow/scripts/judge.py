@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import budget, command, engine, files, judging, judging_engine, nodes
+from refusal_stability import budget, command, files, judging, judging_engine, nodes
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
@@ -41,7 +41,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     if nodes.number(args.judge) > 0:
-        engine.lend_node(pinned(args.judge, args.fetched))
+        judging_engine.lend_node(pinned(args.judge, args.fetched))
         return
     prompts = files.read_parquet(args.prompts, Prompts)
     cells = cell_files(args.responses, args.temperatures, args.seeds)

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, engine, files, nodes, shared_judging
+from refusal_stability import command, files, judging_engine, nodes, shared_judging
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import Prompts, Verdicts
 from refusal_stability.hub_weights import pinned
@@ -36,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     judge = pinned(complete(args.judge), args.fetched)
     if nodes.number(judge) > 0:
-        engine.lend_node(judge)
+        judging_engine.lend_node(judge)
         return
     shared_judging.judge_missing(
         judge,

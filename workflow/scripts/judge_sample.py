@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import budget, command, engine, files, judging, judging_engine, nodes
+from refusal_stability import budget, command, files, judging, judging_engine, nodes
 from refusal_stability.cells import cell_files
 from refusal_stability.contracts import AgreementSample, Prompts, Responses, Verdicts
 from refusal_stability.hub_weights import pinned
@@ -43,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     judge = pinned(complete(args.judge), args.fetched)
     if nodes.number(judge) > 0:
-        engine.lend_node(judge)
+        judging_engine.lend_node(judge)
         return
     prompts = files.read_parquet(args.prompts, Prompts)
     sample = files.read_parquet(args.sample, AgreementSample)

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import budget, command, engine, files, judging_engine, nodes, rejudging
+from refusal_stability import budget, command, files, judging_engine, nodes, rejudging
 from refusal_stability.contracts import NoiseSample, Rejudged
 from refusal_stability.hub_weights import pinned
 from refusal_stability.judge_settings import complete
@@ -29,7 +29,7 @@ def main() -> None:
     args = parser.parse_args()
     judge = pinned(complete(args.judge), args.fetched)
     if nodes.number(judge) > 0:
-        engine.lend_node(judge)
+        judging_engine.lend_node(judge)
         return
     texts = files.read_parquet(args.texts, NoiseSample)
     labels = rejudging.rejudge(

@@ -31,7 +31,8 @@ def request_seed(seed: int, prompt_id: str, scope: str) -> int:
 
     With ``scope="prompt"`` it is derived from (seed, prompt_id) by SHA-256, which makes the
     prompts of a cell independent draws. With ``scope="cell"`` every prompt gets the cell's
-    own seed, as in arXiv 2512.12066, where the draws of all prompts then move together.
+    own seed, as in arXiv 2512.12066, where the draws of all prompts then move together: vLLM's V1
+    model runner draws the same numbers for each at every step.
     """
     if scope == "cell":
         return seed

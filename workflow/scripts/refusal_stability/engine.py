@@ -7,25 +7,28 @@ import pickle
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refusal_stability import determinism, gpu_checks, nodes
+from refusal_stability import determinism, engine_caches, gpu_checks, nodes
 from refusal_stability.config import is_folder
 from refusal_stability.errors import InputError
-from refusal_stability.files import sha256_text
 from refusal_stability.hub import cache_folder
 from refusal_stability.hub_weights import DEFAULT_REVISION, cached_snapshot, refuse_pickles
-from refusal_stability.processor import kind_of_cpu
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
     from vllm import LLM, LLMEngine, RequestOutput, SamplingParams
 
-# Where vLLM keeps compiled code in jobs of Slurm: beside the results, which all nodes see.
-COMPILED = Path("results/cache/vllm")
 # Seconds between two progress lines in a log.
 PROGRESS_SECONDS = 10.0
+# What an engine batches at most. vLLM's own limits depend on the model of the GPU, and which
+# requests share a batch decides the last bits of their sums. These are its limits for an A100.
+MAX_REQUESTS, MAX_TOKENS = 256, 8192
+# What chat templates that print today's date print instead, lest cells of two days have other
+# prompts. It is the date of Llama 3.1's own template.
+CHAT_DATE = datetime(2024, 7, 26)
 
 
 def prepare_imports(entry: dict[str, Any]) -> None:
@@ -42,20 +45,16 @@ def prepare_imports(entry: dict[str, Any]) -> None:
     # On a CPU, engines that pin their threads to the same cores slow each other down fivefold.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    # FlashInfer is there or not by whether a node has nvcc, and its sums are others.
+    os.environ.setdefault("VLLM_ALLREDUCE_USE_FLASHINFER", "0")
+    os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
+    if entry.get("seed_scope") == "cell":
+        # With one seed for all prompts, this runner draws the same numbers for each at every step,
+        # as vLLM did at the time of arXiv 2512.12066. Its successor, which GPUs have by default,
+        # draws by the position in the sequence: prompts of unequal length then share nothing.
+        os.environ["VLLM_USE_V2_MODEL_RUNNER"] = "0"
     determinism.prepare(entry)
-    share_compiled_code()
-
-
-def share_compiled_code() -> None:
-    """Let all nodes of a cluster compile a model once; vLLM looks whether code fits its model.
-
-    On one machine, all jobs share vLLM's own folder in the user's home, which a node may not see.
-    """
-    if "SLURM_JOB_ID" not in os.environ:
-        return
-    # vLLM does not look whether code fits the processor.
-    kind = sha256_text("\n".join(kind_of_cpu()))[:12]
-    os.environ.setdefault("VLLM_CACHE_ROOT", str(COMPILED.absolute() / kind))
+    engine_caches.use_own()
 
 
 def local_weights(entry: dict[str, Any]) -> Path:
@@ -119,7 +118,7 @@ def load_tokenizer(
 def chat_token_ids(
     tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, str]], thinking: bool
 ) -> list[int]:
-    """Apply the chat template once, to token ids, with thinking set and at most one BOS.
+    """Apply the chat template once, to token ids, with thinking and date set and one BOS at most.
 
     Raises:
         InputError: the template refuses the messages, such as a system message.
@@ -133,6 +132,7 @@ def chat_token_ids(
             tokenize=True,
             return_dict=False,
             enable_thinking=thinking,
+            strftime_now=CHAT_DATE.strftime,
         )
     # A template is a program in a sandbox: it fails like one, and is no part of this workflow.
     except (TemplateError, ArithmeticError, LookupError, RecursionError, TypeError) as error:
@@ -201,6 +201,38 @@ def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
         ) from error
 
 
+def float32_head(folder: Path) -> dict[str, Any]:
+    """Return the option of vLLM that computes logits in float32, where a checkpoint allows it.
+
+    In bfloat16 a logit between 16 and 32 is a multiple of 1/8, so that labels and tokens tie. vLLM
+    multiplies by no quantised head in another type.
+
+    Args:
+        folder: where the checkpoint is; of weights in pickles the head is taken to be plain.
+
+    Raises:
+        InputError: a file of its weights is damaged.
+    """
+    names = (name.rpartition("lm_head.") for name in _tensor_names(folder))
+    parts = {part for _, head, part in names if head}
+    return {} if parts - {"weight", "bias"} else {"hf_overrides": {"head_dtype": "float32"}}
+
+
+def _tensor_names(folder: Path) -> set[str]:
+    from safetensors import SafetensorError, safe_open
+
+    names: set[str] = set()
+    for path in folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                names |= set(file.keys())
+        except SafetensorError as error:
+            raise InputError(
+                f"{path}: no whole file of weights ({error}). Hint: fetch or copy it again"
+            ) from error
+    return names
+
+
 def do_without_engine(entry: dict[str, Any]) -> None:
     """End what :func:`prepare_imports` began, in a job that has nothing to ask."""
     gc.enable()
@@ -229,9 +261,19 @@ def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     gpu_checks.check_gpus(entry, folder, current_platform)
     kv_cache_gib = entry.get("kv_cache_gib")
-    # vLLM takes back the draw of a prompt that it has read in part, which fails on a CPU: there a
-    # prompt is read at once, or at the next step.
-    whole_prompts = {"enable_chunked_prefill": False} if current_platform.is_cpu() else {}
+    if current_platform.is_cpu():
+        # vLLM takes back the draw of a prompt that it has read in part, which fails on a CPU: there
+        # a prompt is read at once, or at the next step.
+        own = {
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(MAX_TOKENS, entry["max_model_len"]),
+        }
+    else:
+        # On GPUs of one node, by FlashInfer where that is there (see prepare_imports).
+        own = {
+            "max_num_batched_tokens": MAX_TOKENS,
+            "compilation_config": {"pass_config": {"fuse_allreduce_rms": False}},
+        }
     return {
         "model": str(folder),
         "dtype": entry["dtype"],
@@ -240,7 +282,11 @@ def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
         "enforce_eager": entry["enforce_eager"] or current_platform.is_cpu(),
         "kv_cache_memory_bytes": int(kv_cache_gib * 2**30) if kv_cache_gib else None,
         "trust_remote_code": False,
-        **whole_prompts,
+        "max_num_seqs": MAX_REQUESTS,
+        "enable_flashinfer_autotune": False,
+        # Of a model that also reads images, the text part, with the kernels that text has.
+        "language_model_only": True,
+        **own,
         **determinism.apply(entry, current_platform),
         **nodes.engine_settings(entry),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refusal_stability.determinism import mode_of
-from refusal_stability.engine import engine_settings
+from refusal_stability.engine import CHAT_DATE, engine_settings
 from refusal_stability.files import sha256_text
 from refusal_stability.processor import kind_of_cpu
 
@@ -32,17 +32,31 @@ def dtype_of(llm: "LLM") -> str:
     return str(llm.llm_engine.model_config.dtype).removeprefix("torch.")
 
 
+def runner_of(llm: "LLM") -> str:
+    """Return which of vLLM's model runners an engine has; they draw with a seed in other ways."""
+    return "v2" if llm.llm_engine.vllm_config.use_v2_model_runner else "v1"
+
+
 def template_sha256(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     """Return the hash of a chat template; some classifiers have none, but a prompt instead."""
     return sha256_text(tokenizer.get_chat_template()) if tokenizer.chat_template else None
 
 
 def engine_manifest(
-    dtype: str | None, tokenizer: "PreTrainedTokenizerBase", folder: Path, mode: str
+    dtype: str | None,
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: Path,
+    mode: str,
+    runner: str | None,
 ) -> dict[str, Any]:
     """Return what a manifest says of the engine: versions, device, dtype, template, revision.
 
-    ``dtype`` is that of the engine, None where nothing was asked; ``mode`` is its determinism.
+    Args:
+        dtype: that of the engine, None where nothing was asked.
+        tokenizer: its tokenizer.
+        folder: where the weights are.
+        mode: its determinism.
+        runner: its model runner; None where no engine was started.
     """
     # A snapshot of the hub's cache lies in .../snapshots/<commit>.
     commit = folder.name if folder.parent.name == "snapshots" else None
@@ -50,8 +64,10 @@ def engine_manifest(
         **_versions_and_device(),
         "dtype": dtype,
         "determinism": mode,
+        "model_runner": runner,
         "revision": commit,
         "chat_template_sha256": template_sha256(tokenizer),
+        "chat_date": CHAT_DATE.date().isoformat(),
     }
 
 
@@ -75,6 +91,11 @@ def deciding_facts(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
             if name.startswith("VLLM_") and name not in _NEUTRAL_VARIABLES
         },
     }
+    if current_platform.is_cuda():
+        from vllm.utils.flashinfer import has_flashinfer
+
+        # Of what no switch turns off, such as kernels of quantised weights.
+        facts["flashinfer"] = has_flashinfer()
     if current_platform.is_cpu():
         # Sums are split among threads, and each kind of CPU has instructions of its own.
         facts |= {"threads": torch.get_num_threads(), "cpu": kind_of_cpu()}

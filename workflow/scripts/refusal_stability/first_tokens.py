@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 # Tokens that are listed by name; those of the rest are counted together.
 LISTED = 100
-# What the engine is told besides; its probabilities are those before temperature and cuts.
-ENGINE = {"max_logprobs": LISTED, "logprobs_mode": "raw_logprobs"}
 # Of a prompt, so many beginnings at most are followed by another token, each at least as likely.
 BEGINNINGS, LIKELY = 8, 0.01
 # The last tokens of a request tell how a token after them is written.
@@ -54,7 +53,7 @@ def first_tokens(
     sampling = SamplingParams(
         temperature=0, max_tokens=1, logprobs=min(LISTED, len(tokenizer)), detokenize=False
     )
-    llm = engine.load_engine(model, folder, **ENGINE)
+    llm = engine.load_engine(model, folder, **_options(folder))
     writer = _Writer(tokenizer)
     rows, asked, took = [], 0, {}
     waiting = [(number, (), 1.0) for number in range(len(requests))]
@@ -87,7 +86,11 @@ def first_tokens(
         "model": model,
         "tokens": tokens,
         **engine_facts.engine_manifest(
-            engine_facts.dtype_of(llm), tokenizer, folder, mode_of(model)
+            engine_facts.dtype_of(llm),
+            tokenizer,
+            folder,
+            mode_of(model),
+            engine_facts.runner_of(llm),
         ),
         "prompts_sha256": prompts_sha256(prompts),
         "count": len(prompt_ids),
@@ -98,6 +101,17 @@ def first_tokens(
     }
     table = pl.DataFrame(rows, infer_schema_length=None).drop("prompt", "reached")
     return table.sort("prompt_id", "place"), manifest
+
+
+def lend_node(model: dict[str, Any]) -> None:
+    """Lend this node to a model's engine; see :func:`refusal_stability.engine.lend_node`."""
+    engine.lend_node(model, **_options(engine.local_weights(model)))
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    # Probabilities are those before temperature and cuts.
+    listed = {"max_logprobs": LISTED, "logprobs_mode": "raw_logprobs"}
+    return listed | engine.float32_head(folder)
 
 
 def _distribution(output: "RequestOutput") -> dict[str, Any]:

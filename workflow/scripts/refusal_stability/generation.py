@@ -79,7 +79,9 @@ def generate_cells(
         tokenizer, next(ids for row, ids in enumerate(requests) if row not in unasked)
     )
 
-    def finished(made: CellReplies, dtype: str, seconds: float) -> tuple[Cell, pl.DataFrame, dict]:
+    def finished(
+        made: CellReplies, dtype: str, runner: str | None, seconds: float
+    ) -> tuple[Cell, pl.DataFrame, dict]:
         temperature, seed = made.cell
         rows = [
             {
@@ -96,7 +98,7 @@ def generate_cells(
             "model": model,
             "temperature": temperature,
             "seed": seed,
-            **engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(model)),
+            **engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(model), runner),
             "sharing": sharing,
             "prompts_sha256": prompts_sha256(prompts),
             "count": len(rows),
@@ -117,8 +119,8 @@ def generate_cells(
         if made.missing:
             waiting.append(made)
         else:
-            replies = made.in_order()
-            yield finished(made, next(reply["dtype"] for reply in replies if reply["dtype"]), 0)
+            dtype = next(reply["dtype"] for reply in made.in_order() if reply["dtype"])
+            yield finished(made, dtype, None, 0)
     places = [(made, row) for made in waiting for row in made.missing]
     if cache:
         count = len(cells) * (len(requests) - len(unasked))
@@ -127,7 +129,7 @@ def generate_cells(
         engine.do_without_engine(model)
         return
     llm = engine.load_engine(model, folder)
-    dtype = engine_facts.dtype_of(llm)
+    dtype, runner = engine_facts.dtype_of(llm), engine_facts.runner_of(llm)
     to_ask = ((requests[row], _sampling(model, made.cell, prompt_ids[row])) for made, row in places)
     since = time.monotonic()
     for number, output in engine.stream(llm, to_ask, len(places)):
@@ -135,7 +137,7 @@ def generate_cells(
         made.arrived(row, output, kept_reply(tokenizer, output, dtype))
         if made.is_whole():
             now = time.monotonic()
-            yield finished(made, dtype, now - since)
+            yield finished(made, dtype, runner, now - since)
             since = now
             made.forget()
     engine.end_engine(llm)

@@ -30,9 +30,8 @@ _IMPLIED = {
     "openai": {"batch": False},
     "anthropic": {"batch": False},
 }
-# Room for the answer of a constrained judge with weights: a label spelt in single characters, and
-# the end of the turn.
-CONSTRAINED_ANSWER_TOKENS = max(map(len, VALID_LABELS)) + 1
+# The answer of a constrained judge with weights: its first token decides the label.
+CONSTRAINED_ANSWER_TOKENS = 1
 
 
 def told(judge: dict[str, Any]) -> dict[str, Any]:

@@ -47,10 +47,10 @@ def requests(judge: dict[str, Any], text: str, pairs: pl.DataFrame) -> Requests:
         messages = (classifier.message(*row, special) for row in rows)
         return [engine.text_token_ids(tokenizer, message) for message in messages]
 
-    def prepare(_: "PreTrainedTokenizerBase") -> "tuple[SamplingParams, Read]":
+    def prepare(_: "PreTrainedTokenizerBase", temperature: float) -> "tuple[SamplingParams, Read]":
         from vllm import SamplingParams
 
-        return SamplingParams(temperature=0, max_tokens=classifier.max_tokens), read
+        return SamplingParams(temperature=temperature, max_tokens=classifier.max_tokens), read
 
     def read(output: "RequestOutput") -> dict[str, Any]:
         label, reason = classifier.read(output.outputs[0].text)

@@ -29,13 +29,14 @@ class Requests:
 
     Attributes:
         encode: makes the requests, token ids each.
-        prepare: makes the sampling, once vLLM is imported, and what reads an output.
+        prepare: makes the sampling at a temperature, once vLLM is imported, and what reads an
+            output of it.
         answer_tokens: room that a request must leave; a longer one is an ERROR.
         chat: whether the requests need a chat template.
     """
 
     encode: Callable[["PreTrainedTokenizerBase"], list[list[int]]]
-    prepare: Callable[["PreTrainedTokenizerBase"], "tuple[SamplingParams, Read]"]
+    prepare: Callable[["PreTrainedTokenizerBase", float], "tuple[SamplingParams, Read]"]
     answer_tokens: int
     chat: bool = True
 
@@ -76,8 +77,8 @@ def ask_engine(
     }
     if missing:
         llm = _engine(settings)
-        dtype = engine_facts.dtype_of(llm)
-        sampling, read = how.prepare(tokenizer)
+        dtype, runner = engine_facts.dtype_of(llm), engine_facts.runner_of(llm)
+        sampling, read = how.prepare(tokenizer, 0)
         outputs, took = engine.complete(llm, list(missing.values()), sampling)
         kept = {}
         for name, output in zip(missing, outputs, strict=True):
@@ -93,8 +94,12 @@ def ask_engine(
             shelf.add(kept)
     else:
         took = engine.amounts([], 0)
-        dtype = next((row["dtype"] for row in known.values()), None)
-    facts = engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(judge))
+        dtype, runner = next((row["dtype"] for row in known.values()), None), None
+    facts = {
+        **engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(judge), runner),
+        # Probabilities are of logits in this type.
+        "head_dtype": "float32" if engine.float32_head(folder) else dtype,
+    }
     return [
         answers[request_key(ids)] if len(ids) <= room else _too_long(ids, room) for ids in requests
     ], facts | {"asked": len(missing), "from_cache": len(known)} | took
@@ -118,8 +123,8 @@ def ask_repeatedly(
     requests = how.encode(tokenizer)
     room = judge["max_model_len"] - how.answer_tokens
     llm = _engine(settings)
-    sampling, read = how.prepare(tokenizer)
     for one in rounds:
+        sampling, read = how.prepare(tokenizer, one.temperature or 0)
         # Else, what was computed of a text in an earlier round would be taken again.
         llm.reset_prefix_cache()
         answers = [_too_long(ids, room) for ids in requests]
@@ -135,7 +140,6 @@ def ask_repeatedly(
 def _sampling(sampling: "SamplingParams", one: "Round", place: int) -> "SamplingParams":
     own = sampling.clone()
     if one.temperature is not None:
-        own.temperature = one.temperature
         own.seed = request_seed(one.repeat, str(place), "prompt")
     return own
 
@@ -143,6 +147,11 @@ def _sampling(sampling: "SamplingParams", one: "Round", place: int) -> "Sampling
 def _too_long(ids: list[int], room: int) -> dict[str, Any]:
     reason = f"{len(ids)} tokens to judge, max_model_len leaves {room}"
     return {"label": ERROR, "reason": reason}
+
+
+def lend_node(judge: dict[str, Any]) -> None:
+    """Lend this node to a judge's engine; see :func:`refusal_stability.engine.lend_node`."""
+    engine.lend_node(judge, **engine.float32_head(engine.local_weights(judge)))
 
 
 def end_engine(judge: dict[str, Any]) -> None:
@@ -164,4 +173,5 @@ def _tokenizer(settings: str, chat: bool) -> "PreTrainedTokenizerBase":
 @functools.cache
 def _engine(settings: str) -> "LLM":
     judge = json.loads(settings)
-    return engine.load_engine(judge, engine.local_weights(judge))
+    folder = engine.local_weights(judge)
+    return engine.load_engine(judge, folder, **engine.float32_head(folder))

@@ -7,6 +7,7 @@ import polars as pl
 
 from refusal_stability import engine
 from refusal_stability.answers import read_answer
+from refusal_stability.errors import InputError
 from refusal_stability.generation import END_OF_REASONING
 from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
 from refusal_stability.judging_engine import Read, Requests, ask_engine
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def judge_pairs(
     judge: dict[str, Any], rubric: str, pairs: pl.DataFrame, cache: ResultCache | None
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Label each pair by a greedy answer; see :mod:`refusal_stability.judging`.
+    """Label each pair; see :mod:`refusal_stability.judging`.
 
     Raises:
         InputError: the judge's weights or chat template are missing.
@@ -52,27 +53,30 @@ def requests(judge: dict[str, Any], rubric: str, pairs: pl.DataFrame) -> Request
     if judge["answer"] == "constrained":
         return Requests(encode, _constrained, CONSTRAINED_ANSWER_TOKENS)
     tokens = judge["max_tokens"]
-    return Requests(encode, lambda _: _free_text(tokens), tokens)
+    return Requests(encode, lambda _, temperature: _free_text(tokens, temperature), tokens)
 
 
-def _constrained(tokenizer: "PreTrainedTokenizerBase") -> "tuple[SamplingParams, Read]":
+def _constrained(
+    tokenizer: "PreTrainedTokenizerBase", temperature: float
+) -> "tuple[SamplingParams, Read]":
     from vllm import SamplingParams
-    from vllm.sampling_params import StructuredOutputsParams
 
     starts = label_starts(tokenizer.get_vocab())
+    allowed = sorted(starts)
     sampling = SamplingParams(
-        temperature=0,
+        temperature=temperature,
+        # It decides the label; what follows could only spell it out.
         max_tokens=CONSTRAINED_ANSWER_TOKENS,
-        structured_outputs=StructuredOutputsParams(choice=list(VALID_LABELS)),
-        logprob_token_ids=sorted(starts),
+        allowed_token_ids=allowed,
+        logprob_token_ids=allowed,
     )
-    return sampling, lambda output: _answer(output, starts)
+    return sampling, lambda output: read_constrained(output, starts, drawn=temperature > 0)
 
 
-def _free_text(max_tokens: int) -> "tuple[SamplingParams, Read]":
+def _free_text(max_tokens: int, temperature: float) -> "tuple[SamplingParams, Read]":
     from vllm import SamplingParams
 
-    return SamplingParams(temperature=0, max_tokens=max_tokens), read_free_text
+    return SamplingParams(temperature=temperature, max_tokens=max_tokens), read_free_text
 
 
 def read_free_text(output: "RequestOutput") -> dict[str, Any]:
@@ -91,13 +95,22 @@ def label_starts(vocabulary: dict[str, int]) -> dict[int, str]:
 
     The labels differ in their first letter, so the first token of an answer that is
     constrained to them decides it.
+
+    Raises:
+        InputError: no token begins a label, which could then never be given.
     """
-    return {
+    starts = {
         vocabulary[label[:end]]: label
         for label in VALID_LABELS
         for end in range(1, len(label) + 1)
         if label[:end] in vocabulary
     }
+    if missing := [label for label in VALID_LABELS if label not in starts.values()]:
+        raise InputError(
+            f"the judge's vocabulary has no token that begins {', '.join(missing)}. Hint: set "
+            "answer: free_text"
+        )
+    return starts
 
 
 def label_probabilities(logprobs: dict[int, float], starts: dict[int, str]) -> dict[str, float]:
@@ -120,10 +133,35 @@ def label_probabilities(logprobs: dict[int, float], starts: dict[int, str]) -> d
     return {f"p_{label.lower()}": mass[label] / total for label in VALID_LABELS}
 
 
-def _answer(output: "RequestOutput", starts: dict[int, str]) -> dict[str, Any]:
+def read_constrained(
+    output: "RequestOutput", starts: dict[int, str], drawn: bool
+) -> dict[str, Any]:
+    """Return the label of a constrained answer, and the probability of each.
+
+    It is the most probable label, which is not always that of the most probable token: in most
+    vocabularies several tokens begin a label (R, RE, REF). Labels that are equally probable are
+    no verdict.
+
+    Args:
+        output: one token.
+        starts: from :func:`label_starts`.
+        drawn: whether the label is the one of the token that was drawn, at a temperature.
+    """
     answer = output.outputs[0]
-    if answer.text not in VALID_LABELS:
+    if not answer.logprobs:
         reason = f"the answer is no label (finish reason {answer.finish_reason})"
         return {"label": UNKNOWN, "reason": reason}
     first = {token: entry.logprob for token, entry in answer.logprobs[0].items()}
-    return {"label": answer.text, "reason": None} | label_probabilities(first, starts)
+    probabilities = label_probabilities(first, starts)
+    if drawn:
+        return {"label": starts[answer.token_ids[0]], "reason": None} | probabilities
+    largest = max(probabilities.values())
+    likeliest = [
+        label
+        for label, value in zip(VALID_LABELS, probabilities.values(), strict=True)
+        if value == largest
+    ]
+    if len(likeliest) > 1:
+        reason = f"{' and '.join(likeliest)} are equally probable"
+        return {"label": UNKNOWN, "reason": reason} | probabilities
+    return {"label": likeliest[0], "reason": None} | probabilities

@@ -8,9 +8,12 @@ import os
 import shutil
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refusal_stability.errors import InputError
+
+if TYPE_CHECKING:
+    from vllm.config import VllmConfig
 
 # Seconds to wait for the other nodes: Python's start from a slow file system, on all of them.
 PATIENCE = 600
@@ -140,14 +143,25 @@ def lend(settings: dict[str, Any]) -> None:
         if line.recv(1) != _NEEDED:
             return
         os.environ["VLLM_HOST_IP"] = line.getsockname()[0]
-        from vllm import EngineArgs
         from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
-        config = EngineArgs(**settings).create_engine_config(headless=True)
-        executor = MultiprocExecutor(config)
+        executor = MultiprocExecutor(engine_config(settings))
         executor.register_failure_callback(lambda: os._exit(1))
         line.recv(1)
     executor.shutdown()
+
+
+def engine_config(settings: dict[str, Any]) -> "VllmConfig":
+    """Return what vLLM makes of ``settings`` on a node that is not the first.
+
+    The usage context decides some defaults: it is that of ``LLM``, as on the first node.
+    """
+    from vllm import EngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    return EngineArgs(**settings).create_engine_config(
+        usage_context=UsageContext.LLM_CLASS, headless=True
+    )
 
 
 def _join() -> socket.socket:

@@ -205,7 +205,11 @@ def passes(
     manifest = {
         "asked": len(rows),
         **engine_facts.engine_manifest(
-            dtype, arm.tokenizer, arm.folder, determinism.mode_of(model)
+            dtype,
+            arm.tokenizer,
+            arm.folder,
+            determinism.mode_of(model),
+            engine_facts.runner_of(llm),
         ),
         "engine_seconds": round(time.monotonic() - since, 3),
     }

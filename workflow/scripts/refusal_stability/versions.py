@@ -14,6 +14,10 @@ FORMAT = 2
 
 PROMPTS = 1
 TRAINING = 1
-GENERATION = 1
-JUDGING = 1
-FIRST_TOKENS = 1
+# 2: batch limits, FlashInfer's switches and the text part of a model are set, templates have one
+# date, and seed_scope: cell the runner that it takes.
+GENERATION = 2
+# 2: as of generation, logits in float32, and a constrained label that is the most probable one.
+JUDGING = 2
+# 2: as of judging.
+FIRST_TOKENS = 2
