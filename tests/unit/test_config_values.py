@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from configs import check, error_of, valid_config, with_value
-from refusal_stability.config import is_folder
+from refusal_stability.config import is_folder, with_overrides
 
 pytestmark = pytest.mark.usefixtures("folder_of_configurations")
 
@@ -261,3 +261,44 @@ def test_a_checkpoint_of_pickles_is_refused_unless_allowed(tmp_path: Path) -> No
     assert "pytorch_model.bin, a pickle" in message
     config["models"][0]["allow_pickle"] = True
     check(config)
+
+
+@pytest.mark.parametrize(
+    ("argument", "merged", "expected"),
+    [
+        # As Snakemake has merged it, and as a file has it.
+        ("cache=false", "false", False),
+        ("cache=off", "off", False),
+        ("cache=no", "no", False),
+        ("cache=False", False, False),
+        ("cache=/scratch/cache", "/scratch/cache", "/scratch/cache"),
+        ('cache="off"', "off", "off"),
+        ("run=2026-11-30", "2026-11-30", "2026-11-30"),
+        ("run=a: b: c", "a: b: c", "a: b: c"),
+        ("run=7", 7, 7),
+        ("run=1e-3", 0.001, 0.001),
+        ("prompt_info=", None, None),
+        ("temperatures=[0.5, 1]", ["0.5", "1"], [0.5, 1]),
+        ('labels=["a.csv",]', ["a.csv"], ["a.csv"]),
+        # What a file says beside it stays.
+        (
+            "statistics={bootstrap_resamples: 500}",
+            {"bootstrap_resamples": "500", "bootstrap_seed": 3},
+            {"bootstrap_resamples": 500, "bootstrap_seed": 3},
+        ),
+        (
+            "report={text: include}",
+            {"text": "include", "compare_with": ["x"]},
+            {"text": "include", "compare_with": ["x"]},
+        ),
+        ("engine={a: {b: no}}", {"a": {"b": "no", "c": 1}}, {"a": {"b": False, "c": 1}}),
+    ],
+)
+def test_the_command_line_is_read_as_a_file_is(
+    argument: str, merged: object, expected: object
+) -> None:
+    key = argument.partition("=")[0]
+    config = {key: merged, "other": "off"}
+    assert with_overrides(config, [argument]) == {key: expected, "other": "off"}
+    # Without it, all stays as the files say.
+    assert with_overrides(config, []) == with_overrides(config, None) == config

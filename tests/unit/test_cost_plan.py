@@ -120,12 +120,12 @@ def test_nothing_has_run_yet() -> None:
     assert generate.input_tokens == at_most(12 * 900)
     assert generate.output_tokens == at_most(12 * 100)
     assert generate.hours == generate.gpu_hours == UNKNOWN
-    # The responses may all differ; a constrained answer has at most 8 tokens.
+    # The responses may all differ; a constrained answer is one token.
     assert (judge.stage, judge.model, judge.judge) == ("judge", "llama", "big")
     assert (judge.jobs, judge.done) == (1, 0)
     assert judge.calls == at_most(12)
-    assert judge.input_tokens == at_most(12 * 1992)
-    assert judge.output_tokens == at_most(12 * 8)
+    assert judge.input_tokens == at_most(12 * 1999)
+    assert judge.output_tokens == at_most(12)
     assert judge.hours == judge.gpu_hours == UNKNOWN
     assert judge.money is None
 
@@ -326,8 +326,8 @@ def test_the_total() -> None:
     rows = works(settings(judges=[JUDGE, PHRASES], prices={"currency": "EUR", "gpu_hour": 3.0}))
     assert total(rows).jobs == 4 + 1 + 1
     assert total(rows).calls == at_most(12 + 12 + 12)
-    # 30 and 20 tokens a call are expected of the model, 1992 and 8 at most read and written.
-    assert total(rows).input_tokens == at_most(12 * 30 + 12 * 1992)
+    # 30 and 20 tokens a call are expected of the model, 1999 at most read and 1 written.
+    assert total(rows).input_tokens == at_most(12 * 30 + 12 * 1999)
     # One part is not known.
     assert total(rows).gpu_hours == total(rows).money == UNKNOWN
 

@@ -50,7 +50,7 @@ def nothing() -> Arm:
 
 
 def tables(**arms: Arm) -> tuple[dict[str, dict], pl.DataFrame, str]:
-    table, prompts = determinism_tables(arms, "m", "j", (200, 1))
+    table, prompts = determinism_tables(arms, "m", "j")
     rows = {row["arm"]: row for row in table.iter_rows(named=True)}
     return rows, prompts, caption(table)
 
@@ -178,7 +178,7 @@ def test_tables_keep_their_contracts_and_are_drawn(case: str) -> None:
         "none there": {mode: nothing() for mode in MODES},
         "one prompt": {"default": arm(np.array([-1])), "one_at_a_time": arm(np.array([1]))},
     }[case]
-    table, prompts = determinism_tables(arms, "m", "j", (200, 1))
+    table, prompts = determinism_tables(arms, "m", "j")
     files.checked(table, EXPERIMENT_TABLES["determinism"], "determinism.csv")
     files.checked(prompts, EXPERIMENT_TABLES["determinism_prompts"], "determinism_prompts.csv")
     assert caption(table)

@@ -125,3 +125,10 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
         read_figures(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_recomputed_friedman_test_is_that_of_exact_ranks() -> None:
+    paper = {figure["id"]: figure["paper"] for figure in read_figures(FIGURES)}
+    assert paper["friedman_chi2.by_prompt"] == 301.157
+    # W = chi2 / (n (k - 1)), of 876 prompts and 4 temperatures: 301.157 / 2628.
+    assert paper["kendalls_w.by_prompt"] == round(301.157 / (876 * 3), 4) == 0.1146

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from refusal_stability import resampling
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import (
+    Resamples,
+    interval,
+    prompt_share_interval,
+    share_interval,
+    wilson_interval,
+)
 
 NAN = math.nan
 
@@ -165,11 +171,13 @@ def test_more_prompts_do_shrink_the_interval() -> None:
     assert narrow_high - narrow_low < 0.7 * (high - low)
 
 
-def of_share(count: int, total: int) -> tuple[float, float]:
-    values = np.arange(total) < count
-    distribution = Resamples(total, 200, 1).means(values.astype(float))
-    low, high = share_interval(distribution, values.mean(), np.array(total))
+def of_prompts(values: np.ndarray) -> tuple[float, float]:
+    low, high = prompt_share_interval(Resamples(len(values), 200, 1).means(values), values)
     return float(low), float(high)
+
+
+def of_share(count: int, total: int) -> tuple[float, float]:
+    return of_prompts((np.arange(total) < count).astype(float))
 
 
 @pytest.mark.parametrize(
@@ -181,20 +189,64 @@ def of_share(count: int, total: int) -> tuple[float, float]:
         (10, 10, 0.7224672, 1.0),
         # 1 of 1: 1 / 4.841459 and 1
         (1, 1, 0.2065493, 1.0),
+        # 5 of 20: (.25 + z^2/40) / (1 + z^2/20) = .290281, less and more than
+        # sqrt(z^2 .25 .75 / 20 + (z^2/40)^2) / (1 + z^2/20) = .178420.
+        (5, 20, 0.1118617, 0.4687009),
     ],
 )
-def test_shares_of_none_and_all_have_wilsons_interval(
+def test_shares_of_one_model_have_wilsons_interval(
     count: int, total: int, low: float, high: float
 ) -> None:
-    assert of_share(count, total) == pytest.approx((low, high), abs=5e-8)
+    assert of_share(count, total) == pytest.approx((low, high), abs=5e-7)
     assert of_share(count, total) == pytest.approx(
         proportion_confint(count, total, method="wilson")
     )
 
 
-def test_other_shares_have_the_bootstraps_interval() -> None:
-    values = np.arange(20) < 5
-    assert of_share(5, 20) == mean_interval(values.astype(float))
+@given(st.integers(1, 900), st.integers(0, 900))
+def test_one_more_prompt_that_counts_raises_both_bounds(total: int, count: int) -> None:
+    count = min(count, total - 1)
+    fewer, more = (
+        wilson_interval(np.array((count + one) / total), np.array(total)) for one in (0, 1)
+    )
+    assert fewer[0] < more[0]
+    assert fewer[1] < more[1]
+
+
+@pytest.mark.parametrize("n_models", [2, 4])
+@pytest.mark.parametrize("n", [20, 60, 876])
+def test_one_flip_of_one_of_several_models_leaves_room_for_as_many_as_none(
+    n: int, n_models: int
+) -> None:
+    none, one = np.zeros(n), np.zeros(n)
+    one[0] = 1 / n_models
+    assert of_prompts(none)[1] <= of_prompts(one)[1]
+    assert of_prompts(1 - one)[0] <= of_prompts(1 - none)[0]
+
+
+def test_means_over_models_have_the_bootstraps_interval() -> None:
+    values = np.random.default_rng(0).integers(0, 3, size=50) / 2
+    assert of_prompts(values) == mean_interval(values)
+
+
+def test_absent_prompts_do_not_count_for_a_share() -> None:
+    values = np.array([1.0, NAN, 0.0, NAN, 0.0])
+    assert of_prompts(values) == pytest.approx(proportion_confint(1, 3, method="wilson"))
+    assert np.isnan(of_prompts(np.full(3, NAN))).all()
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0.0, 0.2775328), (1.0, 0.7224672, 1.0)])
+def test_shares_of_no_response_and_all_have_wilsons_interval(
+    share: float, low: float, high: float
+) -> None:
+    bounds = share_interval(np.full((50, 1), share), np.array([share]), np.array([10]))
+    assert np.ravel(bounds) == pytest.approx((low, high), abs=5e-8)
+
+
+def test_other_shares_of_responses_have_the_bootstraps_interval() -> None:
+    distribution = Resamples(20, 200, 1).means(np.arange(20) / 20)
+    bounds = share_interval(distribution, np.array(0.475), np.array(20))
+    assert bounds == interval(distribution, np.array(20))
 
 
 def test_a_share_of_nothing_has_no_interval() -> None:

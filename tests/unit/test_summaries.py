@@ -84,9 +84,10 @@ def test_all_models_are_averaged_prompt_by_prompt(tables: dict[str, pl.DataFrame
 
 def test_models_intervals_by_hand(tables: dict[str, pl.DataFrame]) -> None:
     flips = row(tables["models"], judge="good", model="m")
-    # A resample of three prompts has three flips with chance (2/3)^3 = 30%, far above 2.5%.
-    assert flips["flip_rate_high"] == 1
-    assert flips["flip_rate_low"] in (0, pytest.approx(1 / 3))
+    # Wilson's of 2 in 3: (2/3 + z^2/6) / (1 + z^2/3) = .573084, less and more than
+    # sqrt(z^2 (2/3) (1/3) / 3 + (z^2/6)^2) / (1 + z^2/3) = .365424.
+    assert flips["flip_rate_low"] == pytest.approx(0.20766, abs=1e-5)
+    assert flips["flip_rate_high"] == pytest.approx(0.93851, abs=1e-5)
     # SSI of 1, 3/4 and 3/4: means of resamples lie between 3/4 and 1.
     assert 0.75 <= flips["mean_ssi_low"] < flips["mean_ssi"] < flips["mean_ssi_high"] <= 1
     # The bootstrap of constant data is the constant; no flip in 3 prompts has Wilson's bounds.

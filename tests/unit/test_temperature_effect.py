@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from label_grids import Letters, assert_row, row, tables_of, verdicts_of_codes
-from refusal_stability.tests_of_difference import holm
+from refusal_stability.tests_of_difference import friedman, holm, signed_rank
 
 # Three samples a temperature, three temperatures. SSI of m: 1, 1, 2/3; 1, 2/3, 1/3; 1, 1, 1.
 # Of n: 1, 2/3, 2/3; 1, 1, 1; 2/3, 1, 1.
@@ -39,13 +39,14 @@ def test_temperature_effect_by_hand(tables: dict[str, pl.DataFrame]) -> None:
     # m's ranks: 2.5 2.5 1, 3 2 1, 2 2 2. Sums 7.5, 6.5, 4 lie 1.5, .5, -2 from 6: 6.5 of
     # squares. Within blocks: .25 + .25 + 1, 1 + 0 + 1, 0: 3.5 of squares.
     # chi2 = 2 * 6.5 / 3.5, W = chi2 / (3 * 2). Page: predicted 1, 0, -1 gives 1.5 + 2 = 3.5, of
-    # variance 2 * 3.5 / 2.
+    # variance 2 * 3.5 / 2. The first two blocks have 3 and 6 orders: of 18 pairs, the squares are
+    # as large in 6, where the first's lowest column is the second's, and Page's sum in 1.
     expected = {
         "friedman_chi2": 13 / 3.5,
-        "friedman_p": np.exp(-13 / 7),
+        "friedman_p": 6 / 18,
         "kendalls_w": 13 / 3.5 / 6,
         "page_z": 3.5 / np.sqrt(3.5),
-        "page_p": stats.norm.sf(np.sqrt(3.5)),
+        "page_p": 1 / 18,
         "ssi_drop": (1 / 3 + 2 / 3 + 0) / 3,
     }
     assert_row(row(table, model="m"), expected)
@@ -53,9 +54,10 @@ def test_temperature_effect_by_hand(tables: dict[str, pl.DataFrame]) -> None:
 
 def test_models_are_averaged_before_they_are_ranked(tables: dict[str, pl.DataFrame]) -> None:
     found = row(tables["temperature_effect"], model="all", unit="prompt")
-    expected = stats.friedmanchisquare(*((SSI_M + SSI_N) / 2).T)
+    chi2, p = friedman((SSI_M + SSI_N) / 2)
+    assert chi2 == pytest.approx(stats.friedmanchisquare(*((SSI_M + SSI_N) / 2).T).statistic)
     drop = ((SSI_M + SSI_N) / 2)[:, 0] - ((SSI_M + SSI_N) / 2)[:, 2]
-    assert_row(found, {"friedman_chi2": expected.statistic, "friedman_p": expected.pvalue})
+    assert_row(found, {"friedman_chi2": chi2, "friedman_p": p})
     assert_row(found, {"ssi_drop": drop.mean()})
     pairs = row(tables["temperature_effect"], model="all", unit="model_prompt_pair")
     expected = stats.friedmanchisquare(*np.concatenate([SSI_M, SSI_N]).T)
@@ -84,8 +86,8 @@ def test_temperature_pairs_by_hand(tables: dict[str, pl.DataFrame]) -> None:
     assert table.select("temperature_a", "temperature_b").rows() == [(0, 1), (0, 2), (1, 2)]
     expected = [(0 + 1 / 3 + 0) / 3, (1 / 3 + 2 / 3 + 0) / 3, (1 / 3 + 1 / 3 + 0) / 3]
     assert table["difference"].to_list() == pytest.approx(expected)
-    # Signed ranks of one, two and two (tied) differences, all of one sign.
-    p = [stats.wilcoxon(d, method="asymptotic").pvalue for d in ([1], [1, 2], [1, 1])]
+    # One, two and two (tied) differences, all of one sign: 2 of 2, 4 and 4 choices of signs.
+    p = [1, 1 / 2, 1 / 2]
     assert table["p"].to_list() == pytest.approx(p)
     assert table["p_holm"].to_list() == pytest.approx(holm(np.array(p)))
 
@@ -96,8 +98,7 @@ def test_pairs_of_all_models_are_of_their_mean() -> None:
     table = tables_of(verdicts_of_codes(codes))["temperature_pairs"].filter(model="all")
     for a, b, p in table.select("temperature_a", "temperature_b", "p").iter_rows():
         difference = np.round(ssi[:, int(a)] - ssi[:, int(b)], 12)
-        expected = stats.wilcoxon(difference[difference != 0], method="asymptotic").pvalue
-        assert p == pytest.approx(expected)
+        assert p == pytest.approx(signed_rank(difference))
 
 
 @pytest.mark.parametrize("n_prompts", [1, 41, 79])

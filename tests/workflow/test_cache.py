@@ -57,6 +57,20 @@ def manifest(run: Path, name: str) -> dict:
     return json.loads((run / f"{name}.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("off", ["false", "off"])
+def test_the_command_line_turns_the_cache_off(finished_copy: Workspace, off: str) -> None:
+    config = finished_copy.read_config()
+    del config["cache"]
+    finished_copy.write_config(config)
+    cell = "results/reduced/responses/tiny-llama/T0_seed1"
+    # A job reads the configuration again, on its own.
+    only = ("--cores", "2", "--forcerun", "generate", "--config", f"cache={off}", "--")
+    make(finished_copy, *only, f"{cell}.parquet")
+    assert manifest(finished_copy.folder, cell)["from_cache"] == 0
+    assert not (finished_copy.folder / off).exists()
+    assert not (finished_copy.folder / "results/cache").exists()
+
+
 def content(run: Path) -> dict[str, bytes]:
     """What a run has found out, by file; what it did cost is another matter."""
     files = [f"responses/tiny-llama/{cell}.parquet" for cell in CELLS] + [f"{VERDICTS}.parquet"]

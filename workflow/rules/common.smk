@@ -34,7 +34,13 @@ from refusal_stability import (
     yaml_keys,
 )
 from refusal_stability.cells import temperature_text
-from refusal_stability.config import DEMO_PREFIX, checked_config, is_folder, is_on_hub
+from refusal_stability.config import (
+    DEMO_PREFIX,
+    checked_config,
+    is_folder,
+    is_on_hub,
+    with_overrides,
+)
 from refusal_stability.errors import RefusalStabilityError
 from refusal_stability.label_pairs import label_pairs
 from refusal_stability.live_tables import LiveTables
@@ -54,7 +60,7 @@ try:
             yaml_keys.check(Path(path))
     config.update(
         checked_config(
-            config,
+            with_overrides(config, workflow.config_settings.config_args),
             schema_file=Path("workflow/schemas/config.schema.yaml"),
             config_file=", ".join(map(str, workflow.configfiles)) or "--config",
             demo_models=list(DEMO_MODELS),

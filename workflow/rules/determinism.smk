@@ -163,7 +163,6 @@ rule determinism:
     conda:
         "../../envs/experiments.yaml"
     params:
-        statistics=json.dumps(config["statistics"], sort_keys=True),
         model=DETERMINISM_MODEL["name"] if DETERMINISM_MODEL else "",
         judge=list(JUDGES)[0],
         arms=determinism.MODES,
@@ -171,7 +170,7 @@ rule determinism:
     message:
         "Comparing the ways to run the engine"
     shell:
-        "python {input.script} --statistics {params.statistics:q} --model {params.model:q}"
+        "python {input.script} --model {params.model:q}"
         " --judge {params.judge:q} --arms {params.arms} --tests {input.tests:q}"
         " --passes {input.passes:q} --verdicts {input.verdicts:q}"
         " --output {params.folder:q} > {log:q} 2>&1 && cat {output.caption:q}"

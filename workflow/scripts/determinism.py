@@ -11,9 +11,6 @@ from refusal_stability.determinism_effect import Arm, caption, determinism_table
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--statistics", type=json.loads, required=True, help="`statistics` of the config, as JSON"
-    )
     parser.add_argument("--model", required=True, help="its name")
     parser.add_argument("--judge", required=True, help="its name")
     parser.add_argument("--arms", nargs="+", required=True, help="modes of the engine")
@@ -32,12 +29,7 @@ def main() -> None:
             args.arms, args.tests, args.passes, args.verdicts, strict=True
         )
     }
-    table, prompts = determinism_tables(
-        arms,
-        args.model,
-        args.judge,
-        (args.statistics["bootstrap_resamples"], args.statistics["bootstrap_seed"]),
-    )
+    table, prompts = determinism_tables(arms, args.model, args.judge)
     experiments.write(
         args.output,
         "determinism",

@@ -9,7 +9,7 @@ import polars as pl
 from refusal_stability.grid import MISSING, Grid, with_all
 from refusal_stability.hypergeometric import expectation
 from refusal_stability.labels import VALID_LABELS
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import Resamples, interval, prompt_share_interval
 from refusal_stability.summaries import estimate, frame, prompt_mean
 
 SIZE = len(VALID_LABELS)
@@ -111,8 +111,11 @@ def consensus(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.Dat
             columns = {"n_prompts": n[0]}
             for place, column in enumerate(found):
                 shares = column != "mean_ssi" and not name.endswith("_random")
-                of = (distribution[:, place], means[place], n[place])
-                bounds = share_interval(*of) if shares else interval(of[0], of[2])
+                at = distribution[:, place]
+                if shares:
+                    bounds = prompt_share_interval(at, values[place])
+                else:
+                    bounds = interval(at, n[place])
                 columns |= estimate(column, means[place], *bounds)
             of_model = drawn.sum(axis=-1)
             tables.append(

@@ -16,7 +16,7 @@ from refusal_stability.experiments import Judged, listed
 from refusal_stability.forecasts import expected_ssi, flip_chance
 from refusal_stability.labels import COMPLY, LABELS, REFUSE, VALID_LABELS
 from refusal_stability.ranking import auc, slope
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import Resamples, interval, prompt_share_interval
 from refusal_stability.summaries import estimate, prompt_mean
 
 FOLDS = 5
@@ -253,7 +253,7 @@ def _calibration(prompts: pl.DataFrame, resamples: Resamples) -> pl.DataFrame:
     of_bin = (place == np.arange(len(EDGES) - 1)[:, None]) & ~np.isnan(flip)
     n, values = of_bin.sum(axis=1), np.where(of_bin, flip, np.nan)
     rates = prompt_mean(values)
-    low, high = share_interval(resamples.means(values), rates, n)
+    low, high = prompt_share_interval(resamples.means(values), values)
     return pl.DataFrame(
         {
             "at_least": EDGES[:-1],

@@ -5,7 +5,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,45 @@ def checked_config(
     except ConfigError as error:
         raise ConfigError(f"{config_file}: {error}") from None
     return config
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a date as text, which is how the command line means it."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def with_overrides(config: dict[str, Any], arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Return ``config`` with the values of ``--config`` as a file would have them.
+
+    Snakemake leaves text what is neither a number nor True or False: `cache=false` would name a
+    folder, and `temperatures=[0.5]` would be a list of text.
+
+    Args:
+        config: of the files, with the command line's values merged into it by Snakemake.
+        arguments: of `--config`, each `key=value`.
+    """
+    config = dict(config)
+    for argument in arguments or []:
+        key, _, text = argument.partition("=")
+        try:
+            value = yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError:
+            continue
+        # Of text, Snakemake knows at least as much: 1e-3 is a number to it.
+        if key in config and not isinstance(value, str):
+            config[key] = _merged(config[key], value)
+    return config
+
+
+def _merged(value: Any, override: Any) -> Any:
+    if not isinstance(value, Mapping) or not isinstance(override, Mapping):
+        return override
+    return {**value, **{key: _merged(value.get(key), override[key]) for key in override}}
 
 
 def is_folder(weights: str) -> bool:

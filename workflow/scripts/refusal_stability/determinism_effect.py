@@ -11,7 +11,7 @@ from refusal_stability.determinism import DEFAULT
 from refusal_stability.experiments import listed
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.live_tables import LiveTables
-from refusal_stability.resampling import Resamples, share_interval
+from refusal_stability.resampling import wilson_interval
 from refusal_stability.tests_of_difference import holm, mcnemar
 
 DETERMINISTIC, NOT_DETERMINISTIC = "deterministic here", "not deterministic here"
@@ -40,7 +40,7 @@ class Arm(NamedTuple):
 
 
 def determinism_tables(
-    arms: Mapping[str, Arm], model: str, judge: str, bootstrap: tuple[int, int]
+    arms: Mapping[str, Arm], model: str, judge: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the tables `determinism`, a row an arm, and `determinism_prompts`.
 
@@ -48,12 +48,11 @@ def determinism_tables(
         arms: by their modes, the engine's default first.
         model: name of the model that all are arms of.
         judge: name of the judge.
-        bootstrap: (resamples, seed).
     """
     by_prompt = {mode: _prompts(arm) for mode, arm in arms.items()}
     names = {"judge": pl.lit(judge), "model": pl.lit(model)}
     table = pl.DataFrame(
-        [_row(mode, arm, by_prompt, bootstrap) for mode, arm in arms.items()],
+        [_row(mode, arm, by_prompt) for mode, arm in arms.items()],
         infer_schema_length=None,
     )
     prompts = pl.concat(
@@ -152,9 +151,7 @@ def _prompts(arm: Arm) -> pl.DataFrame:
     )
 
 
-def _row(
-    mode: str, arm: Arm, by_prompt: Mapping[str, pl.DataFrame], bootstrap: tuple[int, int]
-) -> dict[str, Any]:
+def _row(mode: str, arm: Arm, by_prompt: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
     prompts, test = by_prompt[mode], arm.test
     differing = int((prompts["replies"] > 1).sum())
     # A few requests may all be lucky.
@@ -173,23 +170,21 @@ def _row(
         "first_token": prompts["first_token"].median(),
         "first_character": prompts["first_character"].median(),
     }
-    resamples = Resamples(max(1, prompts.height), *bootstrap)
     same = (prompts["replies"] == 1).cast(pl.Float64).to_numpy()
     flips = prompts["flip"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    row |= _share("identical", same, resamples) | _share("flip_rate", flips, resamples)
+    row |= _share("identical", same) | _share("flip_rate", flips)
     row["flips"] = int(np.nansum(flips)) if np.isfinite(flips).any() else None
     row |= _lost(mode, by_prompt) | _odd_ones(arm.passes)
     return row
 
 
-def _share(name: str, values: np.ndarray, resamples: Resamples) -> dict[str, float | None]:
-    n = np.array((~np.isnan(values)).sum())
+def _share(name: str, values: np.ndarray) -> dict[str, float | None]:
+    n = int((~np.isnan(values)).sum())
     if n == 0:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-    share = np.array(np.nanmean(values))
-    low, high = share_interval(resamples.means(values), share, n)
-    bounds = {f"{name}_low": float(low), f"{name}_high": float(high)}
-    return {name: float(share), **{key: None if np.isnan(v) else v for key, v in bounds.items()}}
+    share = np.nanmean(values)
+    low, high = wilson_interval(share, np.array(n))
+    return {name: float(share), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
 def _lost(mode: str, by_prompt: Mapping[str, pl.DataFrame]) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ import polars as pl
 from refusal_stability.contracts import POOLED
 from refusal_stability.grid import ALL_MODELS
 from refusal_stability.live_tables import LiveTables
-from refusal_stability.resampling import Resamples, share_interval
+from refusal_stability.resampling import Resamples, share_interval, wilson_interval
 from refusal_stability.words import counted, listed, percent
 
 # Below this, the model of the judges' errors does not expect the flips that were seen.
@@ -179,14 +179,18 @@ def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int], rows: Rows) -> Po
     of_prompts = pooled.group_by("prompt_id", maintain_order=True).agg(
         pl.col("hard_flip", "flip").sum()
     )
-    # A resample of prompts has all models' flips of each.
-    sums = Resamples(of_prompts.height, *bootstrap).sums(
-        of_prompts.select("hard_flip", "flip").to_numpy().T.astype(float)
-    )
-    with np.errstate(invalid="ignore"):
-        shares = sums[:, 0] / sums[:, 1]
     n_flipping = np.array((of_prompts["flip"] > 0).sum())
-    low, high = share_interval(shares, np.array(hard / flips.height), n_flipping)
+    share = np.array(hard / flips.height)
+    if pooled["model"].n_unique() == 1:
+        low, high = wilson_interval(share, n_flipping)
+    else:
+        # A resample of prompts has all models' flips of each.
+        sums = Resamples(of_prompts.height, *bootstrap).sums(
+            of_prompts.select("hard_flip", "flip").to_numpy().T.astype(float)
+        )
+        with np.errstate(invalid="ignore"):
+            shares = sums[:, 0] / sums[:, 1]
+        low, high = share_interval(shares, share, n_flipping)
     within = "" if np.isnan(low) else f" [{100 * low:.0f}, {100 * high:.0f}]"
     no_partial = "" if _has_partial(rows) else " The judge gave no PARTIAL: every flip is hard."
     return Point(

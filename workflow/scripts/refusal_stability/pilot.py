@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from scipy.special import ndtr
 
 from refusal_stability.errors import InputError
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
 from refusal_stability.experiments import Judged, listed
 from refusal_stability.grid import ALL_MODELS, Grid, with_all
 from refusal_stability.live_tables import LiveTables
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import Resamples, interval, wilson_interval
 from refusal_stability.summaries import estimate, prompt_mean, with_sum, within_temperature
 from refusal_stability.tests_of_difference import holm, page
 
@@ -162,7 +161,7 @@ def caption(table: pl.DataFrame) -> str:
     number = LiveTables.number
     # Page's test had nothing to rank, and an interval no width.
     if row["p"] is not None and row["page_z"] is None:
-        _, most = share_interval(np.zeros(1), np.array(0.0), np.array(row["n_prompts"]))
+        _, most = wilson_interval(np.array(0.0), np.array(row["n_prompts"]))
         text = (
             f"SSI did not change with temperature: for {whose}, none of {row['n_prompts']} prompts "
             f"has another SSI at another temperature ({number(row['ssi_a'])} in the mean, over "
@@ -194,8 +193,11 @@ def _trend(blocks: np.ndarray) -> tuple[float, float]:
     complete = blocks[~np.isnan(blocks).any(axis=1)]
     if not len(complete):
         return float("nan"), float("nan")
-    z, _ = page(complete)
-    return (z, 1.0) if np.isnan(z) else (z, float(2 * ndtr(-abs(z))))
+    z, falls = page(complete)
+    if np.isnan(z):
+        return z, 1.0
+    _, rises = page(complete[:, ::-1])
+    return z, min(1.0, 2 * min(falls, rises))
 
 
 def _verdict(drop: float, z: float, p: float) -> str:

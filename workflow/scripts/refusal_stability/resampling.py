@@ -137,12 +137,54 @@ def interval(distribution: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, 
     return low, high
 
 
+def wilson_interval(shares: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Wilson's (1927) bounds, (...), of shares of ``n`` independent prompts; nan for none.
+
+    Unlike a bootstrap's they have a width at 0 and 1, and grow with the share: one flip leaves room
+    for more of them than none.
+    """
+    z2 = ndtri((1 + CONFIDENCE) / 2) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle = (shares + z2 / (2 * n)) / (1 + z2 / n)
+        half = np.sqrt(z2 * shares * (1 - shares) / n + (z2 / (2 * n)) ** 2) / (1 + z2 / n)
+    # Rounding leaves no more than a last digit beyond the ends.
+    return np.where(shares == 0, 0.0, middle - half), np.where(shares == 1, 1.0, middle + half)
+
+
+def prompt_share_interval(
+    distribution: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds, (...), of shares of prompts.
+
+    They are Wilson's where each prompt counts or not, as it does for one model. A mean over models
+    counts prompts in part: it has the percentiles of :func:`interval`, and at least the width of
+    Wilson's bounds of none, or of all.
+
+    Args:
+        distribution: (resamples, ...), the means of ``values`` over each resample.
+        values: (..., prompts), from 0 to 1; nan is no value.
+    """
+    absent = np.isnan(values)
+    # An expectation that is a sum of chances differs from 1 in its last digits.
+    values = np.round(values, 12)
+    n = (~absent).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        shares = np.where(absent, 0, values).sum(axis=-1) / n
+    is_whole = (absent | (values == 0) | (values == 1)).all(axis=-1)
+    low, high = interval(distribution, n)
+    (_, most), (least, _) = (wilson_interval(np.full(n.shape, end), n) for end in (0.0, 1.0))
+    whole = wilson_interval(shares, n)
+    some = np.minimum(low, least), np.maximum(high, most)
+    low, high = (np.where(is_whole, a, b) for a, b in zip(whole, some, strict=True))
+    return low, high
+
+
 def share_interval(
     distribution: np.ndarray, shares: np.ndarray, n: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return bounds of shares of prompts: as :func:`interval`, but Wilson's (1927) at 0 and 1.
+    """Return bounds of shares of responses: as :func:`interval`, but Wilson's (1927) at 0 and 1.
 
-    Where no prompt, or every one, counts, all resamples are alike and the bootstrap's interval
+    Where no response, or every one, counts, all resamples are alike and the bootstrap's interval
     shrinks to a point, however few prompts there are.
 
     Args:
@@ -153,15 +195,10 @@ def share_interval(
     low, high = interval(distribution, n)
     # An expectation that is a sum of chances differs from 1 in its last digits.
     shares = np.round(shares, 12)
-    z2 = ndtri((1 + CONFIDENCE) / 2) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # Wilson's interval of no successes is [0, z^2 / (n + z^2)].
-        reach = z2 / (n + z2)
     n = np.broadcast_to(n, shares.shape)
-    reach = np.broadcast_to(reach, shares.shape)
-    none, every = (shares == 0) & (n > 0), (shares == 1) & (n > 0)
-    low = np.where(none, 0.0, np.where(every, 1 - reach, low))
-    high = np.where(none, reach, np.where(every, 1.0, high))
+    at_end = ((shares == 0) | (shares == 1)) & (n > 0)
+    ends = wilson_interval(shares, n)
+    low, high = (np.where(at_end, a, b) for a, b in zip(ends, (low, high), strict=True))
     return low, high
 
 

@@ -11,8 +11,8 @@ What is in a key, and why; what is not known to leave results alone is in:
   whether they are alike is what is measured.
 - **engine**: its version and those of PyTorch and transformers, the kind of GPU or CPU, how many
   of them share the work and in how many threads, data type, compilation, how much it batches, which
-  model runner and whether FlashInfer's kernels it may use, and `max_model_len`, by which some models
-  scale their positions.
+  model runner and whether FlashInfer's kernels it may use, and `max_model_len`, by which some
+  models scale their positions.
 - **how replies share batches**: what promises the same reply in any batch (`determinism`), and
   without that promise whether an engine serves one cell or all of a model (`sharing`).
 - **versions** of this workflow's own part of the work.

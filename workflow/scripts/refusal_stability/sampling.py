@@ -7,7 +7,7 @@ import polars as pl
 
 from refusal_stability.grid import Grid, with_all
 from refusal_stability.hypergeometric import expectation, majority_overlap
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import Resamples, interval, prompt_share_interval
 from refusal_stability.summaries import each_judge, estimate, frame, prompt_mean, with_sum
 
 SIZES = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50)
@@ -68,9 +68,11 @@ def stability_measures(grid: Grid, resamples: Resamples) -> pl.DataFrame:
             for place, name in enumerate(names):
                 if name.startswith("share_"):
                     continue
-                make = share_interval if name == "flip_rate" else None
                 at = distribution[:, place]
-                bounds = make(at, means[place], n_prompts) if make else interval(at, n_prompts)
+                if name == "flip_rate":
+                    bounds = prompt_share_interval(at, per_prompt[place])
+                else:
+                    bounds = interval(at, n_prompts)
                 columns |= estimate(name, means[place], *bounds)
             pick = {name: place for place, name in enumerate(names)}
             for name, chance in (("fleiss_kappa", _fleiss_chance), ("gwet_ac1", _gwet_chance)):

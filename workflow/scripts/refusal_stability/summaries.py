@@ -8,7 +8,7 @@ import polars as pl
 
 from refusal_stability.grid import Grid, mean_over_models, with_all
 from refusal_stability.labels import SCORINGS, VALID_LABELS
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import Resamples, interval, prompt_share_interval
 
 # The estimates of every table of this kind; the shares of prompts come first.
 SHARES = ("flip_rate", "hard_flip_rate", "unstable_rate")
@@ -87,7 +87,7 @@ def thresholds(grid: Grid, resamples: Resamples, limits: Sequence[float]) -> pl.
         values = with_all(below)
         n = (~np.isnan(values)).sum(axis=-1)
         rates = prompt_mean(values)
-        low, high = share_interval(resamples.means(values), rates, n)
+        low, high = prompt_share_interval(resamples.means(values), values)
         invalid = with_sum(grid.measure(judge, "n_invalid")[:, 0])
         return frame(
             {"model": grid.models_and_all, "threshold": list(limits)},
@@ -159,7 +159,7 @@ def _summary(
     bounds = [
         np.concatenate(ends)
         for ends in zip(
-            share_interval(distribution[:, :shares], means[:shares], n[:shares]),
+            prompt_share_interval(distribution[:, :shares], values[:shares]),
             interval(distribution[:, shares:], n[shares:]),
             strict=True,
         )
