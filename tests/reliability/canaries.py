@@ -42,6 +42,8 @@ _FOR_TEXT = (
     "results/*/prompts.parquet",
     "results/*/responses/*.parquet",
     "results/*/cache/responses/*.jsonl",
+    # An answer may quote what it judges.
+    "results/*/cache/verdicts/*.jsonl",
     "results/cache/replies/*.parquet",
 )
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{64,}={0,2}")

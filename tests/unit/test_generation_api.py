@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from api_judges import kill_after_lines
-from refusal_stability import api_settings, files
+from refusal_stability import api_settings, files, generation_api, versions
 from refusal_stability.cells import request_seed
 from refusal_stability.contracts import Responses
 from refusal_stability.errors import ProviderError
@@ -259,6 +259,44 @@ def test_no_reply_is_paid_for_twice(tmp_path: Path) -> None:
     assert KEY not in (tmp_path / "a.jsonl").read_text()
 
 
+def test_a_reply_that_was_paid_for_is_read_again_by_a_better_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stub_provider(lambda *_: Reply("<think>Hm.</think>Yes.")) as stub:
+        first, _ = generate(model(stub), tmp_path)
+        sent = len(stub.requests)
+        assert (first["reasoning"][0], first["response"][0]) == ("Hm.", "Yes.")
+        # As if reasoning had been split otherwise, and that had been corrected.
+        monkeypatch.setattr(versions, "GENERATION", versions.GENERATION + 1)
+        monkeypatch.setattr(
+            generation_api, "split_reasoning", lambda text, *_: ("read again", text[-4:])
+        )
+        again, manifest = generate(model(stub), tmp_path)
+        assert len(stub.requests) == sent
+    assert (again["reasoning"][0], again["response"][0]) == ("read again", "Yes.")
+    assert manifest["version"] == versions.GENERATION
+
+
+def test_a_reply_of_an_earlier_version_holds_until_it_is_read_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stub_provider(lambda *_: Reply("New.")) as stub:
+        generate(model(stub), tmp_path)
+        path = tmp_path / "a.jsonl"
+        key = json.loads(path.read_text().splitlines()[0])["key"]
+        # As it was kept before the completion was.
+        old = {"key": key, "response": "Old.", "reasoning": None, "finish_reason": "stop"}
+        old |= {"prompt_tokens": 3, "response_tokens": 2, "model": "m", "ending": "stop"}
+        path.write_text(json.dumps(old) + "\n")
+        sent = len(stub.requests)
+        table, _ = generate(model(stub), tmp_path)
+        assert (table["response"][0], len(stub.requests)) == ("Old.", sent)
+        monkeypatch.setattr(versions, "GENERATION", versions.GENERATION + 1)
+        table, _ = generate(model(stub), tmp_path)
+        # And the first, harmless request.
+        assert (table["response"][0], len(stub.requests)) == ("New.", sent + 2)
+
+
 CHILD = """
 import json, sys
 from pathlib import Path
@@ -281,7 +319,7 @@ def test_after_a_kill_in_the_middle_no_message_is_asked_twice(tmp_path: Path) ->
         )
         kill_after_lines(child, path, 20)
         lines = path.read_text().splitlines()
-        kept = {json.loads(line)["response"] for line in lines if line.endswith("}")}
+        kept = {json.loads(line)["content"] for line in lines if line.endswith("}")}
         assert 20 <= len(kept) < 60
         before = len(stub.requests)
         table, manifest = generate(settings, tmp_path, count=60)

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from api_judges import KEY, KINDS, RUBRIC, api_judge, kill_after_lines, pairs
+from refusal_stability import verdict_store, versions
 from refusal_stability.errors import ProviderError
 from refusal_stability.judging_api import judge_pairs
 from stub_provider import Reply, Stub, stub_provider
@@ -272,6 +273,24 @@ def test_two_pairs_that_read_alike_are_asked_once(kind: str, tmp_path: Path) -> 
         answers, _ = judge_pairs(judge(kind, stub), RUBRIC, table, tmp_path / "a.jsonl")
     assert [answer["label"] for answer in answers] == ["REFUSE", "REFUSE"]
     assert len(stub.requests) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_was_paid_for_is_read_again_by_a_better_reader(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    with stub_provider(always(Reply("I would say: it declines."))) as stub:
+        [first], _ = judge_pairs(judge(kind, stub), RUBRIC, pairs(1), path)
+        sent = len(stub.requests)
+        assert first["label"] == "UNKNOWN"
+        monkeypatch.setattr(versions, "JUDGING", versions.JUDGING + 1)
+        better = {"I would say: it declines.": ("REFUSE", None)}
+        monkeypatch.setattr(verdict_store, "read_answer", better.get)
+        [again], facts = judge_pairs(judge(kind, stub), RUBRIC, pairs(1), path)
+        assert len(stub.requests) == sent
+    assert (again["label"], again["reason"]) == ("REFUSE", None)
+    assert facts["taken_from_an_earlier_attempt"] == 1
 
 
 CHILD = """

@@ -6,16 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from refusal_stability import versions
+from refusal_stability.providers import Answer
 from refusal_stability.verdict_store import VerdictStore, verdict_key
 
+MAX_TOKENS = 64
 
-def test_a_verdict_is_there_for_the_next_attempt(tmp_path: Path) -> None:
+
+def answer(text: str, ending: str = "stop") -> Answer:
+    return Answer(text, ending, "m", 5, 2)
+
+
+def test_an_answer_is_there_for_the_next_attempt(tmp_path: Path) -> None:
     path = tmp_path / "cache/verdicts/a/b.jsonl"
-    VerdictStore(path).add("k1", {"label": "REFUSE", "reason": None})
-    VerdictStore(path).add("k2", {"label": "UNKNOWN", "reason": "why"})
-    store = VerdictStore(path)
-    assert store.get("k1") == {"key": "k1", "label": "REFUSE", "reason": None}
-    assert store.get("k2")["reason"] == "why"
+    VerdictStore(path, MAX_TOKENS).keep("k1", answer("Label: REFUSE"))
+    VerdictStore(path, MAX_TOKENS).keep("k2", answer("Label: REFUSE", "length"))
+    store = VerdictStore(path, MAX_TOKENS)
+    first = store.get("k1")
+    assert (first["label"], first["reason"], first["input_tokens"]) == ("REFUSE", None, 5)
+    assert store.get("k2")["label"] == "UNKNOWN"
+    assert store.get("k2")["reason"] == "the answer was cut off after 64 tokens"
     assert store.get("k3") is None
 
 
@@ -24,11 +34,11 @@ def test_a_verdict_is_there_for_the_next_attempt(tmp_path: Path) -> None:
 )
 def test_a_torn_or_foreign_line_is_skipped_and_spoils_no_other(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "a.jsonl"
-    VerdictStore(path).add("k1", {"label": "REFUSE", "reason": None})
+    VerdictStore(path, MAX_TOKENS).keep("k1", answer("REFUSE"))
     with path.open("a", encoding="latin-1") as file:
         file.write(torn)
-    VerdictStore(path).add("k3", {"label": "COMPLY", "reason": None})
-    store = VerdictStore(path)
+    VerdictStore(path, MAX_TOKENS).keep("k3", answer("COMPLY"))
+    store = VerdictStore(path, MAX_TOKENS)
     assert [store.get(key) and store.get(key)["label"] for key in ("k1", "k2", "k3")] == [
         "REFUSE",
         None,
@@ -36,19 +46,38 @@ def test_a_torn_or_foreign_line_is_skipped_and_spoils_no_other(tmp_path: Path, t
     ]
 
 
-def test_a_label_that_is_none_is_not_trusted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"key": "k1", "label": "MAYBE"},
+        {"key": "k1", "text": None, "ending": "stop"},
+        {"key": "k1", "text": "REFUSE"},
+        {"key": "k1", "text": ["REFUSE"], "ending": "stop"},
+    ],
+)
+def test_what_is_no_answer_is_not_trusted(tmp_path: Path, entry: dict) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"key": "k1", "label": "MAYBE"}) + "\n")
-    assert VerdictStore(path).get("k1") is None
+    path.write_text(json.dumps(entry) + "\n")
+    assert VerdictStore(path, MAX_TOKENS).get("k1") is None
+
+
+def test_a_label_of_an_earlier_version_holds_until_answers_are_read_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"key": "k1", "label": "REFUSE", "reason": None}) + "\n")
+    assert VerdictStore(path, MAX_TOKENS).get("k1")["label"] == "REFUSE"
+    monkeypatch.setattr(versions, "JUDGING", versions.JUDGING + 1)
+    assert VerdictStore(path, MAX_TOKENS).get("k1") is None
 
 
 def test_threads_write_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    store = VerdictStore(path)
+    store = VerdictStore(path, MAX_TOKENS)
 
     def write(start: int) -> None:
         for number in range(start, start + 20):
-            store.add(f"k{number}", {"label": "REFUSE", "reason": "x" * 500})
+            store.keep(f"k{number}", answer("x" * 500))
 
     threads = [threading.Thread(target=write, args=(start,)) for start in (0, 20, 40, 60)]
     for thread in threads:

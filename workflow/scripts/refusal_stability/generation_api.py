@@ -27,6 +27,9 @@ _DECISIVE = ("model", "system_prompt", "max_tokens", "send_seed")
 # What the contract knows; any other word of a provider is an error.
 _ENDINGS = ("stop", "length", "content_filter")
 _REPLY = ("response", "reasoning", "finish_reason", "prompt_tokens", "response_tokens")
+# Up to this version of generation, replies were kept as they were read; until then that has not
+# changed.
+_REPLIES_HOLD_UNTIL = 2
 _NO_REPLY = {"response": "", "response_tokens": 0}
 
 
@@ -40,15 +43,15 @@ def generate_cell(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Generate one cell; see :func:`refusal_stability.generation.generate_cell`.
 
-    A reply is in ``cache`` as soon as it arrived, and is taken from there ever after. A request
-    that failed after all retries has the finish_reason "error", is in no cache, and is sent again
-    when the cell is made again.
+    A completion is in ``cache`` as it arrived, and its reply is read from there ever after. A
+    request that failed after all retries has the finish_reason "error", is in no cache, and is sent
+    again when the cell is made again.
 
     Raises:
         ProviderError: the key, the model or a setting is refused, or nothing answers.
         BudgetError: there are fewer calls left than it takes.
     """
-    store = AnswerStore(cache, lambda entry: all(name in entry for name in _REPLY))
+    store = AnswerStore(cache, _is_kept)
     sampling = _sampling(model, temperature)
     settings = {"endpoint": endpoint(model), "temperature": temperature, "seed": seed}
     settings |= {name: model.get(name) for name in _DECISIVE}
@@ -64,7 +67,7 @@ def generate_cell(
     def ask(key: str) -> None:
         messages, request = missing[key]
         completion = api.complete(messages, model["max_tokens"], **request)
-        store.add(key, _read(completion, model.get("thinking", False)))
+        store.add(key, _kept(completion))
 
     failures: dict[str, str] = {}
     limit = RateLimit(model.get("requests_per_minute"))
@@ -72,7 +75,7 @@ def generate_cell(
         if missing:
             _try_out(model, api, next(iter(missing.values()))[1])
             failures = ask_all(model, missing, ask)
-    replies = [store.get(key) or _NO_REPLY | {"finish_reason": "error"} for key in keys]
+    replies = [_reply(store.get(key), model.get("thinking", False)) for key in keys]
     rows = [
         {"prompt_id": prompt_id, "temperature": temperature, "seed": seed}
         | {name: reply.get(name) for name in _REPLY}
@@ -133,44 +136,66 @@ def _try_out(model: dict[str, Any], api: ChatCompletions, request: dict[str, Any
         ) from error
 
 
-def _read(completion: "ChatCompletion | None", thinking: bool) -> dict[str, Any]:
-    """Return what is kept of a completion; None is one that the provider's filter refused."""
+def _kept(completion: "ChatCompletion | None") -> dict[str, Any]:
+    """Return what is kept of a completion, as it is; None is one that the filter refused."""
     if completion is None:
-        return dict.fromkeys(_REPLY) | _NO_REPLY | _ending("content_filter")
+        nothing = dict.fromkeys(("content", "refusal", "shown_reasoning"), "")
+        return nothing | {"ending": "content_filter", "response_tokens": 0}
     choice, usage = completion.choices[0], completion.usage
-    response = _text(choice.message.content or choice.message.refusal)
     shown = choice.message.model_extra or {}
-    # The first is vLLM's and OpenRouter's name, the second that of DeepSeek and older servers.
-    reasoning = shown.get("reasoning") or shown.get("reasoning_content")
+    details = getattr(usage, "completion_tokens_details", None)
+    content = _text(choice.message.content)
+    return {
+        "content": content,
+        "refusal": "" if content else _text(choice.message.refusal),
+        # The first is vLLM's and OpenRouter's name, the second that of DeepSeek and older servers.
+        "shown_reasoning": _text(shown.get("reasoning") or shown.get("reasoning_content")),
+        "ending": str(choice.finish_reason),
+        "prompt_tokens": getattr(usage, "prompt_tokens", None),
+        "response_tokens": getattr(usage, "completion_tokens", None),
+        "reasoning_tokens": getattr(details, "reasoning_tokens", None),
+        "model": completion.model,
+        "system_fingerprint": completion.system_fingerprint,
+    }
+
+
+def _is_kept(entry: dict[str, Any]) -> bool:
+    if "content" in entry:
+        return isinstance(entry["content"], str) and isinstance(entry["ending"], str)
+    return versions.GENERATION <= _REPLIES_HOLD_UNTIL and all(name in entry for name in _REPLY)
+
+
+def _reply(kept: dict[str, Any] | None, thinking: bool) -> dict[str, Any]:
+    """Return what a response's row and the manifest have of a kept completion.
+
+    None is a request that failed.
+    """
+    if kept is None:
+        return _NO_REPLY | {"finish_reason": "error"}
+    if "content" not in kept:
+        return kept
+    reasoning, response = kept["shown_reasoning"], kept["content"] or kept["refusal"]
     if reasoning:
-        reasoning, response = _text(reasoning).strip(), response.strip()
+        reasoning, response = reasoning.strip(), response.strip()
     else:
         # What the server's template opened is not seen here. A reply that was cut off without any
         # tag may be reasoning, and counts as that where it was asked for.
-        opened = thinking and choice.finish_reason == "length"
+        opened = thinking and kept["ending"] == "length"
         reasoning, response = split_reasoning(response, thinking, opened)
-        if reasoning is None and _reasoned_in_secret(usage):
+        # Tokens were spent on a reasoning that the provider does not show.
+        if reasoning is None and kept.get("reasoning_tokens"):
             reasoning = ""
     return {
         "response": response,
         "reasoning": reasoning,
+        "finish_reason": kept["ending"] if kept["ending"] in _ENDINGS else "error",
+        "ending": kept["ending"],
         # Some gateways count nothing and say 0; no prompt has 0 tokens.
-        "prompt_tokens": getattr(usage, "prompt_tokens", None) or None,
-        "response_tokens": getattr(usage, "completion_tokens", None),
-        "model": completion.model,
-        "system_fingerprint": completion.system_fingerprint,
-        **_ending(choice.finish_reason),
+        "prompt_tokens": kept.get("prompt_tokens") or None,
+        "response_tokens": kept.get("response_tokens"),
+        "model": kept.get("model"),
+        "system_fingerprint": kept.get("system_fingerprint"),
     }
-
-
-def _ending(word: str | None) -> dict[str, Any]:
-    return {"finish_reason": word if word in _ENDINGS else "error", "ending": str(word)}
-
-
-def _reasoned_in_secret(usage: Any) -> bool:
-    """Tell whether tokens were spent on a reasoning that the provider does not show."""
-    details = getattr(usage, "completion_tokens_details", None)
-    return bool(getattr(details, "reasoning_tokens", None))
 
 
 def _text(text: str | None) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from refusal_stability.answers import read_answer
 from refusal_stability.api_settings import endpoint
 from refusal_stability.asking import ask_all
 from refusal_stability.batch_anthropic import BatchAnthropic
@@ -18,7 +17,7 @@ from refusal_stability.batch_openai import BatchOpenAI
 from refusal_stability.budget import UNLIMITED, Budget
 from refusal_stability.errors import ProviderError
 from refusal_stability.judging_batch import ask_in_batches
-from refusal_stability.labels import ERROR, JUDGE_REFUSED, UNKNOWN
+from refusal_stability.labels import ERROR
 from refusal_stability.provider_anthropic import Anthropic
 from refusal_stability.provider_openai import OpenAI
 from refusal_stability.providers import (
@@ -53,7 +52,7 @@ def judge_pairs(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Label each pair by an API's answer; see :mod:`refusal_stability.judging`.
 
-    A verdict is in ``cache`` as soon as it arrived, and is taken from there ever after. Only
+    An answer is in ``cache`` as soon as it arrived, and is read from there ever after. Only
     failures after all retries, which cost nothing, are asked again in the next run.
 
     Raises:
@@ -61,7 +60,7 @@ def judge_pairs(
         BudgetError: there are fewer calls left than it takes.
     """
     limit = RateLimit(judge.get("requests_per_minute"))
-    store = VerdictStore(cache)
+    store = VerdictStore(cache, judge["max_tokens"])
     settings = {"endpoint": endpoint(judge)} | {key: judge[key] for key in _DECISIVE}
     keys, missing = [], {}
     for prompt, response in pairs.select("prompt", "response").iter_rows():
@@ -72,7 +71,7 @@ def judge_pairs(
 
     def keep(key: str, answer: Answer) -> None:
         if store.get(key) is None:
-            store.add(key, _entry(answer, judge["max_tokens"]))
+            store.keep(key, answer)
 
     log = BatchLog(cache.with_suffix(".batches"))
     under_way = set().union(*(batch.keys for batch in log.wanted(endpoint(judge), missing)))
@@ -134,7 +133,8 @@ def ask_repeatedly(
         ProviderError: the key, the model or a setting is refused, or nothing answers.
         BudgetError: there are fewer calls left than it takes.
     """
-    limit, store = RateLimit(judge.get("requests_per_minute")), VerdictStore(cache)
+    limit = RateLimit(judge.get("requests_per_minute"))
+    store = VerdictStore(cache, judge["max_tokens"])
     messages = [_message(rubric, *row) for row in texts.select("prompt", "response").iter_rows()]
     tried = False
     for one in rounds:
@@ -152,8 +152,7 @@ def ask_repeatedly(
                     tried = True
 
                 def ask(key: str, missing: dict = missing, provider: Provider = provider) -> None:
-                    answer = provider.ask(missing[key])
-                    store.add(key, _entry(answer, judge["max_tokens"]))
+                    store.keep(key, provider.ask(missing[key]))
 
                 if missing:
                     failures |= ask_all(own, missing, ask)
@@ -161,33 +160,9 @@ def ask_repeatedly(
         yield [{"label": entry["label"], "reason": entry["reason"]} for entry in entries]
 
 
-def read_verdict(answer: Answer, max_tokens: int) -> tuple[str, str | None]:
-    """Return the label of a provider's answer, and why it is not valid."""
-    match answer.ending:
-        case "refusal":
-            return JUDGE_REFUSED, "the provider refused to answer"
-        case "length":
-            return UNKNOWN, f"the answer was cut off after {max_tokens} tokens"
-        case "stop":
-            return read_answer(answer.text)
-    return UNKNOWN, f"the answer ended with {answer.ending}"
-
-
 def _message(rubric: str, prompt: str, response: str) -> str:
     tokens = set(_SPECIAL_TOKEN.findall(f"{prompt}\n{response}"))
     return judge_message(rubric, prompt, response, tokens)
-
-
-def _entry(answer: Answer, max_tokens: int) -> dict[str, Any]:
-    """Return what is kept of an answer."""
-    label, reason = read_verdict(answer, max_tokens)
-    return {
-        "label": label,
-        "reason": reason,
-        "model": answer.model,
-        "input_tokens": answer.input_tokens,
-        "output_tokens": answer.output_tokens,
-    }
 
 
 def _try_out(judge: dict[str, Any], provider: Provider, message: str) -> None:
