@@ -3,9 +3,10 @@
     .venv/bin/python tests/reliability/upgrades.py [--commits 812b06d 8f2442b | --planted]
 
 A small run of the demo is made by each older version, out of the history of this repository, and
-taken over as it is: this version must plan it without computing a cell or a verdict again, read
-every Parquet file, and make its tables. Then formats are planted in the manifests of a run of this
-version, in which each must say its own: older ones are read, others are one line.
+taken over as it is: this version must plan it, with no cell or verdict computed again unless
+`versions.py` says so, read every Parquet file, and make its tables. Then formats are planted in the
+manifests of a run of this version, in which each must say its own: older ones are read, others are
+one line.
 """
 
 import argparse
@@ -43,8 +44,9 @@ CONTRACTS = {
 READ = [None, 1, versions.FORMAT]
 NEWER = [versions.FORMAT + 1, 10**30]
 NONE = ["x", "2", 0, -1, 1.5, True, [2], {}, ""]
-# They cost an engine.
-EXPENSIVE = ("generate", "judge", "train_demo_model")
+# They cost an engine, and are made again when the version of their part is raised.
+EXPENSIVE = {"generate": "GENERATION", "judge": "JUDGING", "train_demo_model": "TRAINING"}
+VERSIONS = "workflow/scripts/refusal_stability/versions.py"
 
 
 def main() -> None:
@@ -95,14 +97,29 @@ def take_over(made: Path, folder: Path, tally: Tally) -> None:
     reasons = re.findall(r"^ *Reason: (.*)$", said, re.MULTILINE)
     for reason, count in Counter(reason.partition(":")[0] for reason in reasons).items():
         print(f"{made.name}: {count} jobs planned: {reason}")
-    again = [rule for rule in workspace.planned() if rule.startswith(EXPENSIVE)]
+    again = workspace.planned().keys() & EXPENSIVE.keys()
     wrong = None if plan.returncode == 0 else said[-500:]
-    tally.add("plan of an older run", wrong or (f"{again} run again" if again else None))
+    if again != (raised := _raised(made.name)):
+        wrong = wrong or f"{sorted(again)} run again, and not {sorted(raised)}"
+    tally.add("plan of an older run", wrong)
     for path, contract in _tables(run):
         tally.add("Parquet file of an older version", _wrong_reading(path, contract))
-    if not again:
-        ended = workspace.snakemake("--cores", "2")
-        tally.add("older run finished", None if ended.returncode == 0 else ended.stderr[-800:])
+    ended = workspace.snakemake("--cores", "2")
+    tally.add("older run finished", None if ended.returncode == 0 else ended.stderr[-800:])
+
+
+def _raised(commit: str) -> set[str]:
+    """The rules whose version is another one than that of an older commit, which may have none."""
+    shown = subprocess.run(
+        ["git", "show", f"{commit}:{VERSIONS}"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    then = dict(re.findall(r"^(\w+) = (\d+)", shown.stdout, re.MULTILINE))
+    return {
+        rule
+        for rule, name in EXPENSIVE.items()
+        if int(then.get(name, 1)) != getattr(versions, name)
+    }
 
 
 def plant(folder: Path, tally: Tally) -> None:
