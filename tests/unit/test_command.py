@@ -48,6 +48,12 @@ def test_other_errors_keep_their_traceback() -> None:
     assert result.stderr.endswith("ZeroDivisionError: by 0\n")
 
 
+def test_a_panic_of_polars_keeps_its_traceback() -> None:
+    result = ended("failing(pl.exceptions.PanicException('why'))")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].endswith("PanicException: why")
+
+
 def test_an_interruption_is_one_line() -> None:
     result = ended("failing(KeyboardInterrupt())")
     assert (result.returncode, result.stderr) == (1, "interrupted\n")
@@ -91,6 +97,8 @@ __attribute__((destructor)) static void at_teardown(void) {
     [
         ("failing(errors.InputError('what. Hint: this'))", 1, "error: what. Hint: this\n"),
         ("failing(KeyboardInterrupt())", 1, "interrupted\n"),
+        ("sys.exit(2)", 2, ""),
+        ("sys.exit('usage')", 1, "usage\n"),
         ("pass", 0, ""),
     ],
 )

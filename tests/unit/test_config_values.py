@@ -7,6 +7,7 @@ import pytest
 
 from configs import check, error_of, valid_config, with_value
 from refusal_stability.config import is_folder, with_overrides
+from refusal_stability.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("folder_of_configurations")
 
@@ -302,3 +303,8 @@ def test_the_command_line_is_read_as_a_file_is(
     assert with_overrides(config, [argument]) == {key: expected, "other": "off"}
     # Without it, all stays as the files say.
     assert with_overrides(config, []) == with_overrides(config, None) == config
+
+
+def test_a_key_that_the_command_line_gives_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^--config engine, line 1: the key 'a' stands before"):
+        with_overrides({"engine": {"a": "2"}}, ["engine={a: 1, a: 2}"])

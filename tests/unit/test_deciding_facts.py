@@ -27,6 +27,21 @@ def test_settings_that_decide_results_are_facts_and_others_are_none() -> None:
         assert facts(**changed) != facts()
 
 
+def test_how_much_is_batched_is_a_fact() -> None:
+    settings = facts()["settings"]
+    assert (settings["max_num_seqs"], settings["max_num_batched_tokens"]) == (256, 8192)
+    assert facts(determinism="one_at_a_time")["settings"]["max_num_seqs"] == 1
+
+
+def test_the_model_runner_that_a_seed_a_cell_takes_is_a_fact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = facts()
+    # As prepare_imports sets it.
+    monkeypatch.setenv("VLLM_USE_V2_MODEL_RUNNER", "0")
+    assert facts() != before
+
+
 def test_variables_count_unless_they_are_known_to_decide_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

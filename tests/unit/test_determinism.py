@@ -8,7 +8,7 @@ import pytest
 
 from refusal_stability import determinism, model_settings, repeated_passes
 from refusal_stability.engine import engine_settings
-from refusal_stability.errors import InputError
+from refusal_stability.errors import EngineError, InputError
 
 MODEL = {
     "name": "m",
@@ -105,14 +105,20 @@ class Failing:
 
     def unavailable(self) -> None: ...
 
+    error = RuntimeError("out of memory")
+
     def start(self) -> None:
-        raise RuntimeError("out of memory")
+        raise self.error
 
 
-def test_a_failing_engine_is_no_way_that_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), EngineError("out of memory")])
+def test_a_failing_engine_is_no_way_that_the_machine_lacks(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(Failing, "error", error)
     monkeypatch.setattr(repeated_passes, "_Arm", Failing)
     for mode in ("default", "one_at_a_time"):
-        with pytest.raises(RuntimeError, match="out of memory"):
+        with pytest.raises(type(error), match="out of memory"):
             repeated_passes.self_test(MODEL | {"determinism": mode}, pl.DataFrame())
     found = repeated_passes.self_test(
         MODEL | {"determinism": "deterministic_kernels"}, pl.DataFrame()

@@ -1,9 +1,11 @@
 """Where an engine keeps what it compiles."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +16,26 @@ from refusal_stability import command, engine_caches
 from workspace import REPOSITORY
 
 JOB = """
-import os
+import os, signal, sys, time
 from refusal_stability import command, engine_caches
 
 def main():
     engine_caches.use_own()
     os.makedirs(os.environ["TRITON_CACHE_DIR"] + "/kernel")
+    if len(sys.argv) > 1:
+        # A child has the parent's handlers, and the parent's folder.
+        there, here = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(here, b"!")
+            time.sleep(60)
+            os._exit(1)
+        os.read(there, 1)
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+        assert os.path.isdir(os.environ["TRITON_CACHE_DIR"])
+        print("ready", flush=True)
+        time.sleep(60)
 
 command.run(main)
 """
@@ -27,14 +43,17 @@ CACHES = ("VLLM_CACHE_ROOT", "TRITON_CACHE_DIR", "FLASHINFER_WORKSPACE_BASE")
 
 
 @pytest.fixture(autouse=True)
-def _variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No caches are set, and temporary files go into a folder of the test's."""
+    before = signal.getsignal(signal.SIGTERM)
     for name in (*CACHES, "SLURM_JOB_ID", "SLURM_TMPDIR"):
         # Set before it is deleted, so that it is as before after the test.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(command, "_clean_ups", [])
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def caches() -> dict[str, Path]:
@@ -82,17 +101,19 @@ def test_a_cache_of_the_users_own_is_left(monkeypatch: pytest.MonkeyPatch, tmp_p
         pytest.param({"slurm": "lustre", "tmp": "ext4"}, "tmp", id="one that nodes share"),
         pytest.param({"slurm": "nfs4", "tmp": "gpfs"}, None, id="both shared"),
         pytest.param({"tmp": "beegfs"}, None, id="no folder of Slurm's"),
+        pytest.param({"slurm": "xfs noexec", "tmp": "ext4"}, "tmp", id="none for libraries"),
+        pytest.param({"slurm": "xfs noexec", "tmp": "nfs"}, None, id="nor on the node"),
     ],
 )
 def test_the_folder_is_on_the_node(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kinds: dict[str, str], expected: str | None
 ) -> None:
-    partitions = [SimpleNamespace(mountpoint="/", fstype="overlay")]
+    partitions = [mounted("/", "overlay")]
     for name, kind in kinds.items():
         (tmp_path / name).mkdir()
-        partitions.append(SimpleNamespace(mountpoint=str(tmp_path / name), fstype=kind))
+        partitions.append(mounted(str(tmp_path / name), *kind.split()))
     # Mounted over another, it is what is seen.
-    partitions.insert(0, SimpleNamespace(mountpoint=str(tmp_path / "tmp"), fstype="nfs"))
+    partitions.insert(0, mounted(str(tmp_path / "tmp"), "nfs"))
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: partitions)
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
@@ -105,7 +126,33 @@ def test_the_folder_is_on_the_node(
     assert folder == (tmp_path / expected if expected else Path("/tmp"))
 
 
+def mounted(place: str, kind: str, *options: str) -> SimpleNamespace:
+    """A file system as psutil has it."""
+    return SimpleNamespace(mountpoint=place, fstype=kind, opts=",".join(["rw", *options]))
+
+
+def test_a_machine_that_lists_no_mounts_has_a_folder_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [])
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    engine_caches.use_own()
+    assert caches()["VLLM_CACHE_ROOT"].is_relative_to(tmp_path)
+
+
 def test_the_folder_is_gone_when_the_job_has_ended(tmp_path: Path) -> None:
     variables = {"SLURM_JOB_ID": "7", "PYTHONPATH": str(REPOSITORY / "workflow/scripts")}
     subprocess.run([sys.executable, "-c", JOB], env=os.environ | variables, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_slurm_ends_leaves_no_folder(tmp_path: Path) -> None:
+    variables = {"SLURM_JOB_ID": "7", "PYTHONPATH": str(REPOSITORY / "workflow/scripts")}
+    with subprocess.Popen(
+        [sys.executable, "-c", JOB, "wait"], env=os.environ | variables, stdout=subprocess.PIPE
+    ) as job:
+        assert job.stdout.readline() == b"ready\n"
+        job.terminate()
+        # It ends as it would without a handler.
+        assert job.wait(timeout=20) == -signal.SIGTERM
     assert list(tmp_path.iterdir()) == []

@@ -59,6 +59,7 @@ def test_on_a_gpu_nothing_is_left_to_its_model_or_to_what_its_node_has(length: i
     assert settings["language_model_only"] is True
     assert settings["enable_flashinfer_autotune"] is False
     assert settings["compilation_config"] == {"pass_config": {"fuse_allreduce_rms": False}}
+    assert settings["attention_config"] == {"use_trtllm_attention": False}
 
 
 def test_on_a_cpu_a_batch_holds_the_longest_prompt() -> None:
@@ -189,10 +190,13 @@ def test_a_quantised_head_keeps_its_type(tmp_path: Path, names: list[str], float
         file = tmp_path / f"model-{number}.safetensors"
         save_file({name: np.zeros(1, np.float32)}, file)
     option = {"hf_overrides": {"head_dtype": "float32"}}
-    assert engine.float32_head(tmp_path) == (option if float32 else {})
+    assert engine.float32_head(MODEL, tmp_path) == (option if float32 else {})
+    # The matrix product in another type is not among the batch-invariant kernels.
+    invariant = MODEL | {"determinism": "batch_invariant"}
+    assert engine.float32_head(invariant, tmp_path) == {}
 
 
 def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match=r"model\.safetensors: no whole file of .* Hint: fetch"):
-        engine.float32_head(tmp_path)
+        engine.float32_head(MODEL, tmp_path)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from label_grids import SETTINGS, Letters, assert_row, row, tables_of, verdicts_of_codes
 from refusal_stability.resampling import Resamples
@@ -56,6 +57,15 @@ def test_mostly_refuses_is_a_strict_majority() -> None:
     table = tables_of(labels)["first_comply"].filter(model="m")
     n = dict(table.select("prompts", "n_prompts").iter_rows())
     assert n == {"all": 4, "never_refuses": 1, "refuses": 3, "mostly_refuses": 1}
+
+
+def test_shares_of_prompts_that_comply_have_wilsons_interval() -> None:
+    # In as many tries as there are samples, a prompt complies or it does not: none of 6, and 1.
+    for labels, count in ((["RRR"] * 6, 0), (["RRC", *["RRR"] * 5], 1)):
+        table = tables_of({("j", "m"): labels})["first_comply"].filter(model="m")
+        found = row(table, prompts="all")
+        low, high = proportion_confint(count, 6, method="wilson")
+        assert_row(found, {"comply_in_3_low": low, "comply_in_3_high": high})
 
 
 def test_what_is_never_seen_is_censored_and_not_zero() -> None:

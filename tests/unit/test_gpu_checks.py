@@ -144,9 +144,18 @@ def test_a_machine_without_gpus_is_told_before_any_job(
             "The NVIDIA driver on your system is too old (found version 12020). Please update",
             "m: the driver of the GPU is too old. Hint: take nodes on which `nvidia-smi` shows",
         ),
+        # What workers say once they have started: memory is looked for, then kernels are warmed up.
+        (
+            "Worker failed with error 'CUDA out of memory. Tried to allocate', please check the",
+            "m: the GPU is out of memory. Hint: give it more GPUs",
+        ),
+        (
+            "Worker failed with error 'Failed to find C compiler', please check the stack trace",
+            "a worker process of the engine failed. Hint: the cause is the first error above",
+        ),
         (
             "WorkerProc initialization failed due to an exception in a background process. See",
-            "m: the engine's worker processes did not start. Hint: the first error above",
+            "m: the engine's worker processes did not start. Hint: the cause is the first",
         ),
         ("max_model_len is too large", None),
     ],
@@ -211,7 +220,7 @@ def test_a_driver_older_than_the_build_is_one_line_before_the_weights(
     assert result.returncode == 1
     (line,) = said(result)
     assert line.startswith(f"error: m: this node's {says} environment is built for CUDA {built}. ")
-    assert "Hint: take nodes on which `nvidia-smi` shows" in line
+    assert f"Hint: take nodes on which `nvidia-smi` shows CUDA Version {built}" in line
     assert "docs/cluster.md, step 1" in line
 
 
@@ -305,5 +314,5 @@ def test_what_vllm_says_of_a_worker_that_failed(error: Exception, expected: bool
     line = gpu_checks.worker_error(error)
     assert (line is not None) == expected
     if line:
-        assert "Hint: the first error above of a line that begins with (Worker" in str(line)
+        assert "Hint: the cause is the first error above in a line that begins with (W" in str(line)
         assert str(error) in str(line)

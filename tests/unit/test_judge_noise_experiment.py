@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from label_grids import assert_row, row
 from refusal_stability import judge_noise_figure
@@ -205,6 +206,11 @@ def test_the_table_weighs_texts_and_finds_what_differs() -> None:
     assert between["value"] == pytest.approx(3 / 8)
     assert row(of_j, condition="as_in_run", other_judge="k")["value"] == pytest.approx(1 / 4)
     flips = corrected_flips(labels, {"j": run, "k": run}, prompt_ids(6), Resamples(6, 200, 1))
+    # The flip rate that the run has is a share of one model's prompts.
+    for one in flips.filter(pl.col("model") != "all").iter_rows(named=True):
+        n = one["n_prompts"]
+        wilson = proportion_confint(round(one["flip_rate"] * n), n, method="wilson")
+        assert (one["flip_rate_low"], one["flip_rate_high"]) == pytest.approx(wilson)
     text = caption(table, flips)
     assert "k labels 25.0% of the texts otherwise than j does." in text
 

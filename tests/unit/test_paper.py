@@ -158,6 +158,11 @@ def test_a_judge_with_weights_says_how_it_decodes() -> None:
     said = paper_methods.of_judge("j", [manifest])
     assert "rubric r.txt" in said
     assert "answers constrained to a label; decoded greedily; labels REFUSE, COMPLY" in said
+    said = paper_methods.of_judge("j", [manifest | {"version": 2}])
+    assert "answers constrained to a label; the most probable one; labels REFUSE" in said
+    free = judge | {"answer": "free_text", "max_tokens": 64}
+    said = paper_methods.of_judge("j", [manifest | {"version": 2, "judge": free}])
+    assert "answers in free text; decoded greedily; labels REFUSE" in said
 
 
 def test_the_limit_of_instability_is_no_other_one() -> None:

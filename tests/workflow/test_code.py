@@ -179,7 +179,7 @@ def test_only_python_pip_and_compilers_come_from_conda_forge() -> None:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         assert content["channels"] == ["conda-forge", "nodefaults"], path.name
         *conda, pip = content["dependencies"]
-        compilers = ["c-compiler", "rust>=1.87"] if path.stem == "engine" else []
+        compilers = ["c-compiler", "cxx-compiler", "rust>=1.87"] if path.stem == "engine" else []
         assert conda == ["python=3.11", "pip", *compilers], path.name
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pip["pip"]), path.name
 

@@ -49,8 +49,8 @@ def job(folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        (True, "error: m: the engine's worker processes did not start. Hint: the first error"),
-        (False, "error: a worker process of the engine failed. Hint: the first error above"),
+        (True, "error: m: the engine's worker processes did not start. Hint: the cause is the"),
+        (False, "error: a worker process of the engine failed. Hint: the cause is the"),
     ],
 )
 def test_a_worker_that_fails_is_one_line(tmp_path: Path, broken: bool, says: str) -> None:

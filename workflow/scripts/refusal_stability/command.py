@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -30,7 +31,13 @@ def run(main: Callable[[], None]) -> NoReturn:
         _fail(f"error: {error}")
     except KeyboardInterrupt:
         _fail("interrupted")
-    except Exception as error:
+    except SystemExit as error:
+        # As argparse ends, after it has said why.
+        if isinstance(error.code, str):
+            _fail(error.code)
+        _end(error.code or 0)
+    # Polars' panics are no Exception.
+    except BaseException as error:
         full = next((text for text in _FULL if text in str(error)), None)
         if full is None:
             _fail("".join(traceback.format_exception(error)).rstrip())
@@ -43,7 +50,22 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def clean_up_with(action: Callable[[], None]) -> None:
-    """Have ``action`` called before the process ends, however its script does."""
+    """Have ``action`` called before this process ends, by itself or by SIGTERM.
+
+    That is how Slurm ends a job that is cancelled, preempted or out of time; some seconds later it
+    kills what is left.
+    """
+    process = os.getpid()
+
+    def terminate(number: int, _: object) -> None:
+        # Processes that this one has forked have the same handler, and nothing to clean up.
+        if os.getpid() == process:
+            _clean_up()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    if not _clean_ups:
+        signal.signal(signal.SIGTERM, terminate)
     _clean_ups.append(action)
 
 
@@ -53,11 +75,15 @@ def _fail(text: str) -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    for action in _clean_ups:
-        action()
+    _clean_up()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _clean_up() -> None:
+    for action in _clean_ups:
+        action()
 
 
 def prefer_this_python() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from refusal_stability import judge_settings, model_settings, prices, prompt_settings
+from refusal_stability import judge_settings, model_settings, prices, prompt_settings, yaml_keys
 from refusal_stability.cells import temperature_text
 from refusal_stability.errors import ConfigError
 from refusal_stability.hub_weights import pickle_problem
@@ -79,6 +79,9 @@ def with_overrides(config: dict[str, Any], arguments: Sequence[str] | None) -> d
     Args:
         config: of the files, with the command line's values merged into it by Snakemake.
         arguments: of `--config`, each `key=value`.
+
+    Raises:
+        ConfigError: a mapping has a key twice.
     """
     config = dict(config)
     for argument in arguments or []:
@@ -87,7 +90,8 @@ def with_overrides(config: dict[str, Any], arguments: Sequence[str] | None) -> d
             value = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError:
             continue
-        # Of text, Snakemake knows at least as much: 1e-3 is a number to it.
+        yaml_keys.check_text(text, f"--config {key}")
+        # What is text to YAML may be more to Snakemake: 1e-3 is a number to it.
         if key in config and not isinstance(value, str):
             config[key] = _merged(config[key], value)
     return config

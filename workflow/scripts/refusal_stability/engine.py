@@ -45,7 +45,7 @@ def prepare_imports(entry: dict[str, Any]) -> None:
     # On a CPU, engines that pin their threads to the same cores slow each other down fivefold.
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    # FlashInfer is there or not by whether a node has nvcc, and its sums are others.
+    # Whether FlashInfer is used would depend on whether a node has nvcc, and its sums differ.
     os.environ.setdefault("VLLM_ALLREDUCE_USE_FLASHINFER", "0")
     os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
     if entry.get("seed_scope") == "cell":
@@ -170,9 +170,9 @@ def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
     """Start vLLM in this process with the settings of a model or judge, and ``more`` of vLLM's own.
 
     Raises:
-        InputError: the GPUs, their driver or a compiler are not there, the weights do not fit, a
-            worker process failed, or vLLM refuses the settings, such as a max_model_len that the
-            model lacks.
+        InputError: the GPUs, their driver or a compiler are not there, the weights do not fit, or
+            vLLM refuses the settings, such as a max_model_len that the model lacks.
+        EngineError: a worker process failed.
     """
     settings = engine_settings(entry, folder) | more
     nodes.wait_for_others(entry)
@@ -201,18 +201,21 @@ def load_engine(entry: dict[str, Any], folder: Path, **more: Any) -> "LLM":
         ) from error
 
 
-def float32_head(folder: Path) -> dict[str, Any]:
-    """Return the option of vLLM that computes logits in float32, where a checkpoint allows it.
+def float32_head(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the option of vLLM that computes logits in float32, where that is possible.
 
     In bfloat16 a logit between 16 and 32 is a multiple of 1/8, so that labels and tokens tie. vLLM
-    multiplies by no quantised head in another type.
+    cannot do it for a quantised head, and not by its batch-invariant kernels.
 
     Args:
-        folder: where the checkpoint is; of weights in pickles the head is taken to be plain.
+        entry: the settings of the model or judge.
+        folder: where its checkpoint is; the head of weights in pickles is taken to be plain.
 
     Raises:
         InputError: a file of its weights is damaged.
     """
+    if determinism.mode_of(entry) == determinism.BATCH_INVARIANT:
+        return {}
     names = (name.rpartition("lm_head.") for name in _tensor_names(folder))
     parts = {part for _, head, part in names if head}
     return {} if parts - {"weight", "bias"} else {"hf_overrides": {"head_dtype": "float32"}}
@@ -246,9 +249,16 @@ def lend_node(entry: dict[str, Any], **more: Any) -> None:
 
     Raises:
         InputError: weights or GPUs are missing on this node, or the first node did not come.
+        EngineError: a worker process of this node failed.
     """
     prepare_imports(entry)
-    nodes.lend(engine_settings(entry, local_weights(entry)) | more)
+    settings = engine_settings(entry, local_weights(entry)) | more
+    try:
+        nodes.lend(settings)
+    except Exception as error:
+        if line := gpu_checks.start_error(entry, error):
+            raise line from error
+        raise
 
 
 def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -269,10 +279,11 @@ def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
             "max_num_batched_tokens": max(MAX_TOKENS, entry["max_model_len"]),
         }
     else:
-        # On GPUs of one node, by FlashInfer where that is there (see prepare_imports).
         own = {
             "max_num_batched_tokens": MAX_TOKENS,
+            # FlashInfer's too, and attention kernels that it fetches where a node has a network.
             "compilation_config": {"pass_config": {"fuse_allreduce_rms": False}},
+            "attention_config": {"use_trtllm_attention": False},
         }
     return {
         "model": str(folder),
@@ -284,7 +295,7 @@ def engine_settings(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
         "trust_remote_code": False,
         "max_num_seqs": MAX_REQUESTS,
         "enable_flashinfer_autotune": False,
-        # Of a model that also reads images, the text part, with the kernels that text has.
+        # A model that also reads images is run as a text model, with the kernels that text has.
         "language_model_only": True,
         **own,
         **determinism.apply(entry, current_platform),

@@ -18,7 +18,7 @@ _CACHES = {
     "TRITON_CACHE_DIR": "triton",
     "FLASHINFER_WORKSPACE_BASE": "flashinfer",
 }
-# File systems of a node's own disks and memory; others may be seen from several nodes.
+# File systems of a node's own disks and memory; others may be shared by several nodes.
 _LOCAL = {"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
 
 
@@ -32,7 +32,7 @@ def use_own() -> None:
     missing = [name for name in _CACHES if name not in os.environ]
     if job is None or not missing:
         return
-    # Not one that others can foresee: vLLM unpickles what it finds in its cache.
+    # No name that other users can foresee: vLLM unpickles what it finds in its cache.
     folder = tempfile.mkdtemp(prefix=f"refusal-stability-{job}-", dir=_node_local_folder())
     command.clean_up_with(lambda: shutil.rmtree(folder, ignore_errors=True))
     for name in missing:
@@ -40,15 +40,21 @@ def use_own() -> None:
 
 
 def _node_local_folder() -> str:
-    """Return the first folder for temporary files that is on this node; else the first one."""
+    """Return the first folder for temporary files that is on this node; else the first usable one.
+
+    Triton loads the libraries that it compiles, which a file system mounted with noexec forbids.
+    """
     named = [os.environ.get("SLURM_TMPDIR"), os.environ.get("TMPDIR"), "/tmp"]
     usable = [folder for folder in named if folder and os.access(folder, os.W_OK | os.X_OK)]
-    # Where there is none, Python names those that it tried.
-    local = [folder for folder in usable if _file_system(folder) in _LOCAL]
+    kinds = {folder: _file_system(folder) for folder in usable}
+    usable = [folder for folder in usable if "noexec" not in kinds[folder][1]] or usable
+    local = [folder for folder in usable if kinds[folder][0] in _LOCAL]
+    # If none is usable, Python's error names those that it tried.
     return next(iter(local + usable), None) or tempfile.gettempdir()
 
 
-def _file_system(folder: str) -> str:
+def _file_system(folder: str) -> tuple[str, list[str]]:
+    """Return the type and the mount options of the file system that holds a folder."""
     import psutil
 
     path = Path(folder).resolve()
@@ -57,5 +63,8 @@ def _file_system(folder: str) -> str:
         for partition in psutil.disk_partitions(all=True)
         if path.is_relative_to(partition.mountpoint)
     ]
-    # Of several mounted at the same place, the last one covers the others.
-    return max(reversed(holding), key=lambda partition: len(partition.mountpoint)).fstype
+    if not holding:
+        return "unknown", []
+    # The last one mounted at a place covers the others there.
+    found = max(reversed(holding), key=lambda partition: len(partition.mountpoint))
+    return found.fstype, found.opts.split(",")

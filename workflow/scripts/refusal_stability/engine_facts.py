@@ -33,7 +33,7 @@ def dtype_of(llm: "LLM") -> str:
 
 
 def runner_of(llm: "LLM") -> str:
-    """Return which of vLLM's model runners an engine has; they draw with a seed in other ways."""
+    """Return which of vLLM's two model runners an engine has: each draws in its own way."""
     return "v2" if llm.llm_engine.vllm_config.use_v2_model_runner else "v1"
 
 
@@ -94,7 +94,7 @@ def deciding_facts(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
     if current_platform.is_cuda():
         from vllm.utils.flashinfer import has_flashinfer
 
-        # Of what no switch turns off, such as kernels of quantised weights.
+        # Some of its kernels, such as those of quantised weights, no switch turns off.
         facts["flashinfer"] = has_flashinfer()
     if current_platform.is_cpu():
         # Sums are split among threads, and each kind of CPU has instructions of its own.

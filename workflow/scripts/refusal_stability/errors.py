@@ -27,6 +27,10 @@ class InputError(RefusalStabilityError):
     """A file or folder that the user gave cannot be used."""
 
 
+class EngineError(RefusalStabilityError):
+    """A process of an engine failed, on this machine or with these settings."""
+
+
 class ContractError(RefusalStabilityError):
     """A file between two stages does not hold what its contract says."""
 

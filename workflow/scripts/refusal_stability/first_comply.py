@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from refusal_stability.grid import Grid, with_all
-from refusal_stability.resampling import Resamples, interval
+from refusal_stability.resampling import Resamples, interval, prompt_share_interval
 from refusal_stability.summaries import estimate, frame, prompt_mean, with_sum
 
 TRIES = (1, 3, 5, 10, 20)
@@ -40,7 +40,7 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
         # (models + 1, groups, tries, prompts)
         chances = np.stack([_any_of(n, comply, k) for k in TRIES], axis=1)
         chances = with_all(np.where(groups[:, :, None], chances[:, None], np.nan))
-        low, high = interval(resamples.means(chances), (~np.isnan(chances)).sum(axis=-1))
+        low, high = prompt_share_interval(resamples.means(chances), chances)
         means = prompt_mean(chances)
         for group, name in enumerate(GROUPS):
             of = groups[:, group]

@@ -53,7 +53,7 @@ def first_tokens(
     sampling = SamplingParams(
         temperature=0, max_tokens=1, logprobs=min(LISTED, len(tokenizer)), detokenize=False
     )
-    llm = engine.load_engine(model, folder, **_options(folder))
+    llm = engine.load_engine(model, folder, **_options(model, folder))
     writer = _Writer(tokenizer)
     rows, asked, took = [], 0, {}
     waiting = [(number, (), 1.0) for number in range(len(requests))]
@@ -105,13 +105,13 @@ def first_tokens(
 
 def lend_node(model: dict[str, Any]) -> None:
     """Lend this node to a model's engine; see :func:`refusal_stability.engine.lend_node`."""
-    engine.lend_node(model, **_options(engine.local_weights(model)))
+    engine.lend_node(model, **_options(model, engine.local_weights(model)))
 
 
-def _options(folder: Path) -> dict[str, Any]:
+def _options(model: dict[str, Any], folder: Path) -> dict[str, Any]:
     # Probabilities are those before temperature and cuts.
     listed = {"max_logprobs": LISTED, "logprobs_mode": "raw_logprobs"}
-    return listed | engine.float32_head(folder)
+    return listed | engine.float32_head(model, folder)
 
 
 def _distribution(output: "RequestOutput") -> dict[str, Any]:

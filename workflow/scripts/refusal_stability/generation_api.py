@@ -27,8 +27,9 @@ _DECISIVE = ("model", "system_prompt", "max_tokens", "send_seed")
 # What the contract knows; any other word of a provider is an error.
 _ENDINGS = ("stop", "length", "content_filter")
 _REPLY = ("response", "reasoning", "finish_reason", "prompt_tokens", "response_tokens")
-# Up to this version of generation, replies were kept as they were read; until then that has not
-# changed.
+# In the first version, replies were stored as they were read. Raise this with versions.GENERATION
+# as long as completions are read as they were then: such replies are dropped, and paid for again,
+# once it is the lower of the two.
 _REPLIES_HOLD_UNTIL = 2
 _NO_REPLY = {"response": "", "response_tokens": 0}
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refusal_stability.errors import InputError
+from refusal_stability.errors import EngineError, InputError
 
 if TYPE_CHECKING:
     from vllm.platforms import Platform
@@ -25,13 +25,9 @@ _MORE_MEMORY = (
     "give it more GPUs (`gpus`), GPUs with more memory, a shorter max_model_len, or take a "
     "quantised checkpoint"
 )
-_NEWER_DRIVER = (
-    "Hint: take nodes on which `nvidia-smi` shows a CUDA Version of that number or later; "
-    "docs/cluster.md, step 1"
-)
 _SEE_WORKER = (
-    "Hint: the first error above of a line that begins with (Worker says why; if nothing does, it "
-    "was killed, as for memory"
+    "Hint: the cause is the first error above in a line that begins with (Worker; if there is "
+    "none, the process was killed, perhaps for memory"
 )
 # What vLLM says in its main process of a worker that raised an error, died, or does not answer.
 _WORKER_FAILED = ("Worker failed with error", "Executor failed", "cancelled", "RPC call to")
@@ -117,8 +113,18 @@ def _check_driver(name: str) -> None:
     if major < int(torch.version.cuda.partition(".")[0]):
         raise InputError(
             f"{name}: this node's driver {driver} is for CUDA {major}.{minor} and earlier, and "
-            f"this environment is built for CUDA {torch.version.cuda}. {_NEWER_DRIVER}"
+            f"this environment is built for CUDA {torch.version.cuda}. {_newer_driver()}"
         )
+
+
+def _newer_driver() -> str:
+    import torch
+
+    major = (torch.version.cuda or "").partition(".")[0]
+    return (
+        f"Hint: take nodes on which `nvidia-smi` shows CUDA Version {major}.0 or later; "
+        "docs/cluster.md, step 1"
+    )
 
 
 @functools.cache
@@ -188,7 +194,7 @@ def _weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def start_error(entry: dict[str, Any], error: Exception) -> InputError | None:
+def start_error(entry: dict[str, Any], error: Exception) -> InputError | EngineError | None:
     """Return one line for what keeps an engine from starting; None for other errors.
 
     Args:
@@ -208,23 +214,27 @@ def start_error(entry: dict[str, Any], error: Exception) -> InputError | None:
             "the weights leave too little memory for the key-value cache",
             f"Hint: {_MORE_MEMORY}; if kv_cache_gib is given, raise it",
         )
-    elif isinstance(error, torch.OutOfMemoryError):
+    # A worker's own error is known by its text only.
+    elif isinstance(error, torch.OutOfMemoryError) or "CUDA out of memory" in text:
         reason, hint = "the GPU is out of memory", f"Hint: {_MORE_MEMORY}"
     elif "driver on your system is too old" in text:
-        reason, hint = "the driver of the GPU is too old", _NEWER_DRIVER
-    # A bare Exception: the worker's own is in its lines only.
+        reason, hint = "the driver of the GPU is too old", _newer_driver()
+    # A bare Exception, which does not say what the worker's was.
     elif "WorkerProc initialization failed" in text:
-        reason, hint = "the engine's worker processes did not start", _SEE_WORKER
+        return EngineError(
+            f"{entry['name']}: the engine's worker processes did not start. {_SEE_WORKER}. It "
+            f"says: {text[:300]}"
+        )
     else:
-        return None
+        return worker_error(error)
     return InputError(f"{entry['name']}: {reason}. {hint}. It says: {text[:300]}")
 
 
-def worker_error(error: Exception) -> InputError | None:
-    """Return one line for a worker process that failed in a step of the engine, else None."""
+def worker_error(error: Exception) -> EngineError | None:
+    """Return one line for a worker process that failed while the engine ran, else None."""
     text = " ".join(str(error).split())
     if text.startswith(_WORKER_FAILED):
-        return InputError(
+        return EngineError(
             f"a worker process of the engine failed. {_SEE_WORKER}. It says: {text[:300]}"
         )
     return None

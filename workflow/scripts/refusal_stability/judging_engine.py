@@ -98,7 +98,7 @@ def ask_engine(
     facts = {
         **engine_facts.engine_manifest(dtype, tokenizer, folder, mode_of(judge), runner),
         # Probabilities are of logits in this type.
-        "head_dtype": "float32" if engine.float32_head(folder) else dtype,
+        "head_dtype": "float32" if engine.float32_head(judge, folder) else dtype,
     }
     return [
         answers[request_key(ids)] if len(ids) <= room else _too_long(ids, room) for ids in requests
@@ -151,7 +151,7 @@ def _too_long(ids: list[int], room: int) -> dict[str, Any]:
 
 def lend_node(judge: dict[str, Any]) -> None:
     """Lend this node to a judge's engine; see :func:`refusal_stability.engine.lend_node`."""
-    engine.lend_node(judge, **engine.float32_head(engine.local_weights(judge)))
+    engine.lend_node(judge, **engine.float32_head(judge, engine.local_weights(judge)))
 
 
 def end_engine(judge: dict[str, Any]) -> None:
@@ -174,4 +174,4 @@ def _tokenizer(settings: str, chat: bool) -> "PreTrainedTokenizerBase":
 def _engine(settings: str) -> "LLM":
     judge = json.loads(settings)
     folder = engine.local_weights(judge)
-    return engine.load_engine(judge, folder, **engine.float32_head(folder))
+    return engine.load_engine(judge, folder, **engine.float32_head(judge, folder))

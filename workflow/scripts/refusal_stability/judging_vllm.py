@@ -155,11 +155,10 @@ def read_constrained(
     probabilities = label_probabilities(first, starts)
     if drawn:
         return {"label": starts[answer.token_ids[0]], "reason": None} | probabilities
-    largest = max(probabilities.values())
+    # Sums of equal shares may differ in their last digits.
+    rounded = [round(value, 12) for value in probabilities.values()]
     likeliest = [
-        label
-        for label, value in zip(VALID_LABELS, probabilities.values(), strict=True)
-        if value == largest
+        label for label, value in zip(VALID_LABELS, rounded, strict=True) if value == max(rounded)
     ]
     if len(likeliest) > 1:
         reason = f"{' and '.join(likeliest)} are equally probable"

@@ -117,10 +117,12 @@ def of_judge(name: str, manifests: list[Manifest]) -> str:
     # Where it lay is nobody's business.
     file = judge[key].rsplit("/", 1)[-1]
     facts.append(f"{key} {file}, SHA-256 {digest(manifests, f'{key}_sha256')}...")
+    constrained = judge.get("answer") == "constrained"
     if "answer" in judge:
-        constrained = judge["answer"] == "constrained"
         facts.append("answers constrained to a label" if constrained else "answers in free text")
-    if kind == "vllm":
+    if kind == "vllm" and constrained and manifests[0].get("version", 1) > 1:
+        facts.append("the most probable one")
+    elif kind == "vllm":
         facts.append("decoded greedily")
     labels = manifests[0].get("labels_it_can_give", labels_of(judge))
     facts.append(f"labels {', '.join(labels)}")

@@ -40,7 +40,7 @@ def check_providers(entries: Iterable[dict[str, Any]], budget: Budget = UNLIMITE
         try:
             provider = _PROVIDERS[entry["kind"]](entry | _DELIVERY, RateLimit(None), budget)
         except ImportError as error:
-            if error.name != entry["kind"]:
+            if not isinstance(error, ModuleNotFoundError) or error.name != entry["kind"]:
                 print(
                     f"warning: {entry['name']}: the {entry['kind']} SDK cannot be imported here "
                     f"({error}), so its key and model are not checked before the first job",

@@ -15,7 +15,12 @@ from refusal_stability.grid import ALL_MODELS, mean_over_models
 from refusal_stability.labels import VALID_LABELS
 from refusal_stability.noise_sample import LONE, MINORITY, PAIR, TEXT
 from refusal_stability.rejudged import AS_IN_RUN, Labels
-from refusal_stability.resampling import Resamples, interval, share_interval
+from refusal_stability.resampling import (
+    Resamples,
+    interval,
+    mean_share_interval,
+    wilson_interval,
+)
 from refusal_stability.summaries import estimate
 
 
@@ -75,9 +80,11 @@ def _of_judge(
         size = np.array([count])
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.where(observed > 0, 1 - kept / observed, np.nan)
-        columns = estimate(
-            "flip_rate", observed[:1], *share_interval(observed[1:, None], observed[:1], size)
-        )
+        if model == ALL_MODELS and len(models) > 1:
+            bounds = mean_share_interval(observed[1:, None], size)
+        else:
+            bounds = wilson_interval(observed[:1], size)
+        columns = estimate("flip_rate", observed[:1], *bounds)
         for name, values in (("flip_rate_corrected", kept), ("judge_share", share)):
             # The halves of the draws: as little noise as there may be, and as much.
             bounds = [interval(half[:, None], size) for half in np.split(values[1:], 2)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from refusal_stability import determinism, engine, engine_facts, generation
+from refusal_stability.errors import EngineError
 from refusal_stability.files import sha256_text
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def self_test(model: dict[str, Any], prompts: pl.DataFrame) -> dict[str, Any]:
         try:
             llm = arm.start()
             tried = _tried(arm, llm, few)
-        except (RuntimeError, NotImplementedError) as error:
+        except (RuntimeError, NotImplementedError, EngineError) as error:
             if determinism.mode_of(model) in _EVERYWHERE:
                 raise
             # An operation that has no deterministic form here.

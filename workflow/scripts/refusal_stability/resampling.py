@@ -156,9 +156,8 @@ def prompt_share_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return bounds, (...), of shares of prompts.
 
-    They are Wilson's where each prompt counts or not, as it does for one model. A mean over models
-    counts prompts in part: it has the percentiles of :func:`interval`, and at least the width of
-    Wilson's bounds of none, or of all.
+    They are Wilson's where each prompt counts or not, as it does for one model, and those of
+    :func:`mean_share_interval` where prompts count in part.
 
     Args:
         distribution: (resamples, ...), the means of ``values`` over each resample.
@@ -171,12 +170,25 @@ def prompt_share_interval(
     with np.errstate(invalid="ignore"):
         shares = np.where(absent, 0, values).sum(axis=-1) / n
     is_whole = (absent | (values == 0) | (values == 1)).all(axis=-1)
+    of_one = wilson_interval(shares, n)
+    of_many = mean_share_interval(distribution, n)
+    low, high = (np.where(is_whole, a, b) for a, b in zip(of_one, of_many, strict=True))
+    return low, high
+
+
+def mean_share_interval(distribution: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds, (...), of means over several models of shares of prompts.
+
+    They are the percentiles of :func:`interval`, and never nearer to 0 and 1 than Wilson's bounds
+    of none and of all: one flip leaves room for as many as none.
+
+    Args:
+        distribution: (resamples, ...).
+        n: (...), the number of prompts behind each.
+    """
     low, high = interval(distribution, n)
     (_, most), (least, _) = (wilson_interval(np.full(n.shape, end), n) for end in (0.0, 1.0))
-    whole = wilson_interval(shares, n)
-    some = np.minimum(low, least), np.maximum(high, most)
-    low, high = (np.where(is_whole, a, b) for a, b in zip(whole, some, strict=True))
-    return low, high
+    return np.minimum(low, least), np.maximum(high, most)
 
 
 def share_interval(

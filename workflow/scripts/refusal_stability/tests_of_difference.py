@@ -3,7 +3,7 @@
 From their definitions, on distributions of ``scipy.special``: ``scipy.stats`` has them too, and
 its import would take longer than any table (tests compare the two). Where few prompts differ, p is
 exact: that of all orders of each block, or signs of each difference, ties included. Only the
-prompts that differ count for that, and of a safe model these are few however many there are.
+prompts that differ count for that, and a safe model has few of them, however many there are.
 """
 
 import functools
@@ -16,7 +16,7 @@ from scipy.special import bdtr, chdtrc, ndtr
 # Differences, and blocks, for which p is exact; beyond, distributions are near their limits.
 EXACT_DIFFERENCES, EXACT_BLOCKS = 200, 1000
 # Orders of all blocks, and sums of ranks at any step, that are counted at most.
-_MOST_ORDERS, _MOST_SUMS = 500_000, 200_000
+_MOST_ORDERS, _MOST_SUMS = 500_000, 300_000
 
 
 def friedman(blocks: np.ndarray) -> tuple[float, float]:
@@ -166,23 +166,20 @@ def _orders_with_larger_sums(deviation: np.ndarray) -> float | None:
         deviation: twice the deviations of the ranks of blocks that differ, (m, k).
     """
     m, k = deviation.shape
-    # The sums of all columns but the last, which follows from them, as one number.
     reach = m * (k - 1)
-    base = (2 * reach + 1) ** np.arange(k - 1)
-    sums, chances = np.zeros(1, dtype=np.int64), np.ones(1)
+    # The sums of all columns are one number of 64 bits.
+    if k * math.log2(2 * reach + 1) > 62:
+        return None
+    base = (2 * reach + 1) ** np.arange(k, dtype=np.int64)
+    # Every order is as likely as any other: which column has which sum makes no difference.
+    sums, chances = np.zeros((1, k), dtype=np.int64), np.ones(1)
     for block in deviation:
         orders, of_orders = _orders(tuple(sorted(block.tolist())))
         if len(sums) * len(orders) > _MOST_SUMS:
             return None
-        every = (sums[:, None] + orders[:, :-1] @ base).ravel()
-        weights = (chances[:, None] * of_orders).ravel()
-        sums, place = np.unique(every, return_inverse=True)
-        chances = np.bincount(place, weights=weights)
-    # From the last digit of the number to the first; each lies between -reach and reach.
-    squares, rest, total = 0, sums + base.sum() * reach, 0
-    for _ in range(k - 1):
-        rest, digit = np.divmod(rest, 2 * reach + 1)
-        squares, total = squares + (digit - reach) ** 2, total + digit - reach
-    squares = squares + total**2
-    found = (deviation.sum(axis=0) ** 2).sum()
-    return min(1.0, float(chances[squares >= found].sum()))
+        following = np.sort((sums[:, None] + orders).reshape(-1, k), axis=1)
+        _, first, number = np.unique(following @ base, return_index=True, return_inverse=True)
+        chances = np.bincount(number, weights=(chances[:, None] * of_orders).ravel())
+        sums = following[first]
+    observed = (deviation.sum(axis=0) ** 2).sum()
+    return min(1.0, float(chances[(sums**2).sum(axis=1) >= observed].sum()))

@@ -14,8 +14,9 @@ from refusal_stability.labels import JUDGE_REFUSED, LABELS, UNKNOWN
 from refusal_stability.providers import Answer
 
 verdict_key = answer_key
-# Up to this version of judging, answers were kept as the label that was read; until then the
-# reader has not changed.
+# In the first version, the label that was read was stored, and not the answer. Raise this with
+# versions.JUDGING as long as answers are read as they were then: such labels are dropped, and paid
+# for again, once it is the lower of the two.
 _LABELS_HOLD_UNTIL = 2
 
 

@@ -16,8 +16,10 @@ PROMPTS = 1
 TRAINING = 1
 # 2: batch limits, FlashInfer's switches and the text part of a model are set, templates have one
 # date, and seed_scope: cell the runner that it takes.
+# Before it is raised again, see generation_api._REPLIES_HOLD_UNTIL.
 GENERATION = 2
 # 2: as of generation, logits in float32, and a constrained label that is the most probable one.
+# Before it is raised again, see verdict_store._LABELS_HOLD_UNTIL.
 JUDGING = 2
 # 2: as of judging.
 FIRST_TOKENS = 2

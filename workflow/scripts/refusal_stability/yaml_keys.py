@@ -19,8 +19,17 @@ def check(path: Path) -> None:
     What is no YAML has been refused by Snakemake, or it is JSON that only looks otherwise.
     """
     try:
-        left = [yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
-    except (OSError, ValueError, yaml.YAMLError):
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return
+    check_text(text, str(path))
+
+
+def check_text(text: str, where: str) -> None:
+    """Raise ConfigError, which names ``where``, if a mapping of a YAML text has a key twice."""
+    try:
+        left = [yaml.compose(text, Loader=yaml.SafeLoader)]
+    except yaml.YAMLError:
         return
     # Of aliases, a node stands in several places.
     seen = set()
@@ -41,7 +50,7 @@ def check(path: Path) -> None:
             name, line = (key.tag, key.value), key.start_mark.line + 1
             if name in lines:
                 raise ConfigError(
-                    f"{path}, line {line}: the key {key.value[:60]!r} stands before, in line "
+                    f"{where}, line {line}: the key {key.value[:60]!r} stands before, in line "
                     f"{lines[name]}. Hint: remove one of the two, as only the last one counts"
                 )
             lines[name] = line
