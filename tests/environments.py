@@ -32,7 +32,9 @@ SCRIPTS = {
 }
 # What is imported in functions that no script of an environment calls there: those of an engine, of
 # the hub, and of prompts' sources, in modules that have others too.
-_ENGINE_PACKAGES = {"jinja2", "torch", "tqdm", "transformers", "vllm"}
+_ENGINE_PACKAGES = {
+    "jinja2", "psutil", "safetensors", "torch", "tqdm", "transformers", "vllm",
+}  # fmt: skip
 _HUB_PACKAGES = {"httpx2", "huggingface_hub"}
 NEVER_IMPORTED = {
     "engine": {"datasets"},

@@ -99,10 +99,13 @@ def bootstrap(values: np.ndarray, drawn: np.ndarray) -> tuple[float, float]:
 def estimate(name: str, values: np.ndarray, drawn: np.ndarray, share: bool) -> dict[str, float]:
     mean = values.mean()
     low, high = bootstrap(values, drawn)
-    if share and mean == 0:
-        low, high = 0.0, Z2 / (len(values) + Z2)
-    if share and mean == 1:
-        low, high = 1 - Z2 / (len(values) + Z2), 1.0
+    if share and np.isin(values, (0, 1)).all():
+        count = stats.binomtest(int(values.sum()), len(values))
+        low, high = count.proportion_ci(method="wilson")
+    elif share:
+        # A mean over models, which is never surer of 0 and 1 than one model is.
+        none = Z2 / (len(values) + Z2)
+        low, high = min(low, 1 - none), max(high, none)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
@@ -128,6 +131,18 @@ def thresholds(pooled: pd.DataFrame, drawn: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def wilcoxon(differences: np.ndarray) -> float:
+    """Return the p of the signed-rank test: exact, with ties, up to 200 differences."""
+    if len(differences) > 200:
+        return stats.wilcoxon(differences, method="asymptotic").pvalue
+    doubled = (2 * stats.rankdata(np.abs(differences))).astype(int)
+    chances = np.ones(1)
+    for rank in doubled:
+        chances = np.convolve(chances, [0.5, *[0] * (rank - 1), 0.5])
+    away = np.abs(np.arange(len(chances)) - doubled.sum() / 2)
+    return chances[away >= abs(doubled[differences > 0].sum() - doubled.sum() / 2)].sum()
+
+
 def temperature_pairs(within: pd.DataFrame, drawn: np.ndarray) -> pd.DataFrame:
     tables = []
     for (judge, model), of_model in within.groupby(["judge", "model"]):
@@ -137,7 +152,7 @@ def temperature_pairs(within: pd.DataFrame, drawn: np.ndarray) -> pd.DataFrame:
             differences = (ssi[a] - ssi[b]).to_numpy()
             keys = {"judge": judge, "model": model, "temperature_a": a, "temperature_b": b}
             rounded = np.round(differences, 12)
-            p = stats.wilcoxon(rounded, method="asymptotic").pvalue if rounded.any() else 1.0
+            p = wilcoxon(rounded[rounded != 0]) if rounded.any() else 1.0
             rows.append(keys | estimate("difference", differences, drawn, share=False) | {"p": p})
         table = pd.DataFrame(rows)
         tables.append(table.assign(p_holm=holm(table["p"].to_numpy())))

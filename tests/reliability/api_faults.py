@@ -135,7 +135,7 @@ class Provider:
 
     def forget_what_is_not_in(self, cache: Path, seed: int) -> None:
         """Take back what was sent to a process that was killed before it kept it."""
-        kept = {entry["response"] for entry in files.read_json_lines(cache)}
+        kept = {entry["content"] for entry in files.read_json_lines(cache)}
         for of in [of for of in self.delivered if of[1] == seed]:
             texts = self.delivered.pop(of)
             if left := [text for text in texts if text in kept]:

@@ -156,6 +156,8 @@ def test_the_second_nodes_engine_has_the_configuration_of_the_firsts(
         "SLURM_JOB_ID": "5",
         "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1",
         "SLURM_PROCID": "0",
+        # It ends without a word to its caches.
+        "TMPDIR": str(tmp_path),
     }
     result = subprocess.run(
         [sys.executable, "-c", COMPARE, checkpoint, json.dumps(more), json.dumps(model)],

@@ -37,8 +37,8 @@ def test_a_plan_before_anything_has_run_runs_nothing(workspace: Workspace) -> No
         numbers = ["4", "0", "48", "<=9,216", "<=3,072", "?", "0.00", "no price"]
         assert row(text, "generate", model) == numbers
         for judge in JUDGES:
-            # One label each, of at most 8 tokens.
-            numbers = ["1", "0", "<=48", "<=11,904", "<=384", "?", "0.00", "no price"]
+            # One label each, of one token: of 256, the message has the others.
+            numbers = ["1", "0", "<=48", "<=12,240", "<=48", "?", "0.00", "no price"]
             assert row(text, "judge", model, judge) == numbers
     assert row(text, "total")[:3] == ["12", "0", "<=288"]
     assert "train_demo_model" in text
