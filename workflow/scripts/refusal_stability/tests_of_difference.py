@@ -15,8 +15,9 @@ from scipy.special import bdtr, chdtrc, ndtr
 
 # Differences, and blocks, for which p is exact; beyond, distributions are near their limits.
 EXACT_DIFFERENCES, EXACT_BLOCKS = 200, 1000
-# Orders of all blocks, and sums of ranks at any step, that are counted at most.
-_MOST_ORDERS, _MOST_SUMS = 500_000, 300_000
+# Blocks whose sums of ranks are counted at most, orders of all blocks, and sums at any step.
+_MOST_SUMMED = 100
+_MOST_ORDERS, _MOST_SUMS = 500_000, 100_000
 
 
 def friedman(blocks: np.ndarray) -> tuple[float, float]:
@@ -167,8 +168,8 @@ def _orders_with_larger_sums(deviation: np.ndarray) -> float | None:
     """
     m, k = deviation.shape
     reach = m * (k - 1)
-    # The sums of all columns are one number of 64 bits.
-    if k * math.log2(2 * reach + 1) > 62:
+    # The sums of all columns are one number of 64 bits; of more blocks there are too many.
+    if m > _MOST_SUMMED or k * math.log2(2 * reach + 1) > 62:
         return None
     base = (2 * reach + 1) ** np.arange(k, dtype=np.int64)
     # Every order is as likely as any other: which column has which sum makes no difference.
