@@ -62,7 +62,10 @@ try:
         checked_config(
             with_overrides(config, workflow.config_settings.config_args),
             schema_file=Path("workflow/schemas/config.schema.yaml"),
-            config_file=", ".join(map(str, workflow.configfiles)) or "--config",
+            config_file=", ".join(
+                [*map(str, workflow.configfiles)]
+                + ["--config"] * bool(workflow.config_settings.config_args)
+            ),
             demo_models=list(DEMO_MODELS),
         )
     )
