@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 INSIDE = ("file:", "data:", "blob:", "about:")
 
@@ -60,3 +60,10 @@ def opened(of: Browser, file: Path, view: str = "", **options: Any) -> Iterator[
         assert asked == []
     finally:
         context.close()
+
+
+def open_view(page: Page, name: str) -> None:
+    """Click on a view's link; the page shows it a moment later."""
+    link = page.get_by_role("link", name=name, exact=True)
+    link.click()
+    expect(link).to_have_attribute("aria-current", "page")

@@ -57,9 +57,11 @@ def fill_in_profile(workspace: Workspace, *, keys: list[str], engines_get_a_gpu:
     for key in keys:
         text, lines = re.subn(rf"# ({key}:)", r"\1", text)
         assert lines, key
-    text = text.replace(
-        ". /etc/profile.d/modules.sh && module load cuda", "export OMP_WAIT_POLICY=passive"
+    # The command of a site, which this machine lacks.
+    text, lines = re.subn(
+        r'^((?:# )?precommand:) ".*"$', r'\1 "export OMP_WAIT_POLICY=passive"', text, flags=re.M
     )
+    assert lines == 1
     if engines_get_a_gpu:
         text, lines = re.subn(
             r"^  (generate|generate_model|judge|judge_models):$",

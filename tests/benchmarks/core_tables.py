@@ -38,7 +38,7 @@ def main() -> None:
         "models": summaries.models(grid, resamples, UNSTABLE_BELOW),
         "within_temperature": summaries.within_temperature(grid, resamples, UNSTABLE_BELOW),
         "scoring": summaries.scoring(grid, resamples, UNSTABLE_BELOW),
-        "thresholds": summaries.thresholds(grid, resamples, THRESHOLDS),
+        "thresholds": summaries.thresholds(grid, THRESHOLDS),
         "temperature_pairs": temperature_effect.temperature_pairs(grid, resamples),
         "judge_agreement": agreement.judge_agreement(grid, resamples),
     }

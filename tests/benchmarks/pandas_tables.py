@@ -103,10 +103,24 @@ def estimate(name: str, values: np.ndarray, drawn: np.ndarray, share: bool) -> d
         count = stats.binomtest(int(values.sum()), len(values))
         low, high = count.proportion_ci(method="wilson")
     elif share:
-        # A mean over models, which is never surer of 0 and 1 than one model is.
-        none = Z2 / (len(values) + Z2)
-        low, high = min(low, 1 - none), max(high, none)
+        low, high = share_of_models(values)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def share_of_models(values: np.ndarray) -> tuple[float, float]:
+    """Return score bounds of a mean over models of shares of prompts, none surer than one model's.
+
+    The variance is size mu - mu^2, size mu the mean square; from the end that is nearer.
+    """
+    n, mean = len(values), values.mean()
+    if mean > 0.5:
+        low, high = share_of_models(1 - values)
+        return 1 - high, 1 - low
+    size = (values**2).sum() / values.sum()
+    # (mean - mu)^2 = z^2 (size mu - mu^2) / n
+    low, high = np.sort(np.roots([1 + Z2 / n, -2 * mean - size * Z2 / n, mean**2]).real)
+    none = Z2 / (n + Z2)
+    return min(low, 1 - none), max(high, none)
 
 
 def summary(measures: pd.DataFrame, keys: list[str], drawn: np.ndarray) -> pd.DataFrame:

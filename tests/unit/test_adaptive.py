@@ -10,13 +10,11 @@ from refusal_stability.adaptive import (
     audited,
     measure_of,
     of_first_phase,
-    rare_mean_interval,
     settled,
     two_phase,
 )
 from refusal_stability.adaptive_table import adaptive, caption
 from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from refusal_stability.resampling import share_interval
 
 R, P, C, UNKNOWN, NONE = 0, 1, 2, 3, 255
 
@@ -79,20 +77,6 @@ def test_by_hand() -> None:
     audit = (2 / 3) ** 2 * (1 / 32 - 1 / 64) * (1 / 2 - 1 / 4)
     ratio = (1 + audit / (full_variance / 6)) ** 0.5
     assert found["width_ratio"] == pytest.approx(ratio)
-
-
-def test_an_interval_of_a_share_is_wilsons() -> None:
-    for ones, n in ((0, 20), (3, 20), (20, 20)):
-        values = np.repeat([1.0, 0.0], [ones, n - ones])
-        found = rare_mean_interval(values, 1.0)
-        z2 = 1.959963984540054**2
-        p = ones / n
-        middle = (p + z2 / 2 / n) / (1 + z2 / n)
-        half = (z2 * (p * (1 - p) / n + z2 / 4 / n**2)) ** 0.5 / (1 + z2 / n)
-        assert found.low == pytest.approx(max(0, middle - half), abs=1e-9)
-        assert found.high == pytest.approx(min(1, middle + half), abs=1e-9)
-    none = share_interval(np.zeros((10, 1)), np.zeros(1), np.array([20]))
-    assert rare_mean_interval(np.zeros(20), 1.0).high == pytest.approx(none[1][0])
 
 
 def test_changes_that_were_not_seen_may_be_there() -> None:

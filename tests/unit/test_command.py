@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,24 @@ def test_a_library_that_aborts_at_the_teardown_changes_no_exit_code(
     subprocess.run(command, cwd=tmp_path, check=True)
     result = ended(f"ctypes.CDLL({str(tmp_path / 'aborts.so')!r})", line)
     assert (result.returncode, result.stderr) == (code, says)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("pass", 0), ("sys.exit(3)", 3), ("failing(errors.InputError('x'))", 1)]
+)
+@pytest.mark.parametrize("closed", ["sys.stdout", "sys.stderr", "sys.stdout = sys.stderr"])
+def test_streams_that_are_closed_change_no_exit_code(line: str, code: int, closed: str) -> None:
+    # As Python has them where they were closed before its start.
+    assert ended(f"{closed} = None", line).returncode == code
+
+
+def test_processes_of_a_script_that_fails_are_gone_before_it() -> None:
+    # A process that would go on for a minute; the other end of the pipe is open as long as it is.
+    start = "p = multiprocessing.Process(target=time.sleep, args=(60,), daemon=True); p.start()"
+    before = time.monotonic()
+    result = ended("import multiprocessing, time", start, "failing(errors.InputError('x'))")
+    assert result.returncode == 1
+    assert time.monotonic() - before < 30
 
 
 @pytest.mark.parametrize("line", ["pass", "failing(errors.InputError('x'))", "failing(OSError())"])

@@ -277,7 +277,9 @@ def test_a_checkpoint_of_pickles_is_refused_unless_allowed(tmp_path: Path) -> No
         ("run=2026-11-30", "2026-11-30", "2026-11-30"),
         ("run=a: b: c", "a: b: c", "a: b: c"),
         ("run=7", 7, 7),
-        ("run=1e-3", 0.001, 0.001),
+        # YAML's number needs a point.
+        ("run=1e-3", 0.001, "1e-3"),
+        ("run=0x_", "0x_", "0x_"),
         ("prompt_info=", None, None),
         ("temperatures=[0.5, 1]", ["0.5", "1"], [0.5, 1]),
         ('labels=["a.csv",]', ["a.csv"], ["a.csv"]),
@@ -303,6 +305,21 @@ def test_the_command_line_is_read_as_a_file_is(
     assert with_overrides(config, [argument]) == {key: expected, "other": "off"}
     # Without it, all stays as the files say.
     assert with_overrides(config, []) == with_overrides(config, None) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "merged", "expected"),
+    [
+        (["cache=false", "cache=/scratch"], "/scratch", "/scratch"),
+        (["cache=/scratch", "cache=false"], "false", False),
+        (["engine={a: no}", "engine={b: 2}"], {"a": "no", "b": "2"}, {"a": False, "b": 2}),
+    ],
+)
+def test_the_last_of_several_values_counts(
+    arguments: list[str], merged: object, expected: object
+) -> None:
+    key = arguments[0].partition("=")[0]
+    assert with_overrides({key: merged}, arguments) == {key: expected}
 
 
 def test_a_key_that_the_command_line_gives_twice_is_refused() -> None:

@@ -202,3 +202,17 @@ def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(InputError, match=r"model\.safetensors: no whole file of .* Hint: fetch"):
         engine.float32_head(MODEL, tmp_path)
+
+
+def test_the_index_of_a_checkpoint_says_what_is_in_it(tmp_path: Path) -> None:
+    # Other formats of the same weights may lie beside them, or be gone.
+    (tmp_path / "consolidated.safetensors").symlink_to("gone")
+    index = {"weight_map": {"lm_head.weight": "a", "lm_head.weight_scale": "b"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert engine.float32_head(MODEL, tmp_path) == {}
+
+
+def test_weights_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(InputError, match=r"model\.safetensors: no whole file of weights"):
+        engine.float32_head(MODEL, tmp_path)

@@ -93,6 +93,13 @@ def reasoning_tokens(count: int) -> dict[str, Any]:
         (Reply(status=400, code="content_filter"), {}, "", None, "content_filter"),
         (Reply("No.", ending="eos"), {}, "No.", None, "error"),
         (Reply("", message_body={"content": None}), {}, "", None, "stop"),
+        (
+            Reply("I won't.", ending="refusal", message_body={"content": []}),
+            {},
+            "I won't.",
+            None,
+            "stop",
+        ),
         # Half of a surrogate pair.
         (Reply("No \ud83d"), {}, "No ?", None, "stop"),
         # Reasoning in the text, apart from it under both names, and hidden.

@@ -280,7 +280,12 @@ def test_a_node_without_a_c_compiler_is_one_line_before_the_weights(
     # Triton takes what CC names, and nothing else.
     program(compilers / "gcc", "exit 0")
     monkeypatch.setenv("CC", str(compilers / "cc-that-is-gone"))
-    with pytest.raises(InputError, match=r"cc-that-is-gone cannot be run \(No such file or"):
+    with pytest.raises(InputError, match=r"cc-that-is-gone' cannot be run \(No such file or"):
+        gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
+    # Nor another one where it is empty.
+    gpu_checks._compiler_problem.cache_clear()
+    monkeypatch.setenv("CC", "")
+    with pytest.raises(InputError, match=r"the C compiler '' cannot be run"):
         gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
 
 
@@ -291,6 +296,21 @@ def test_a_compiler_without_headers_is_one_line(compilers: Path) -> None:
     assert "clang compiles no module of Python: launcher.c:1:10: fatal error: Pyth" in str(
         caught.value
     )
+
+
+def test_a_compiler_that_hangs_is_one_line(
+    compilers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_checks, "_COMPILE_SECONDS", 0.2)
+    program(compilers / "gcc", "exec /bin/sleep 20")
+    with pytest.raises(InputError, match=r"gcc takes more than 0\.2 s"):
+        gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
+
+
+def test_what_a_compiler_says_need_be_no_text(compilers: Path) -> None:
+    program(compilers / "gcc", "printf '\\377 error\\n' >&2; exit 1")
+    with pytest.raises(InputError, match="compiles no module of Python: \ufffd error"):
+        gpu_checks.check_gpus(entry(), compilers, gpus(1, 80))
 
 
 def test_the_compiler_of_this_machine_is_taken() -> None:

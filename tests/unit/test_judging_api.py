@@ -293,6 +293,14 @@ def test_an_answer_that_was_paid_for_is_read_again_by_a_better_reader(
     assert facts["taken_from_an_earlier_attempt"] == 1
 
 
+def test_an_answer_that_is_a_heap_of_brackets_is_unknown(tmp_path: Path) -> None:
+    with stub_provider(always(Reply("[" * 20_000))) as stub:
+        for _ in range(2):
+            path = tmp_path / "a.jsonl"
+            [answer], _ = judge_pairs(judge("openai", stub), RUBRIC, pairs(1), path)
+            assert answer["label"] == "UNKNOWN"
+
+
 CHILD = """
 import json, sys
 from pathlib import Path

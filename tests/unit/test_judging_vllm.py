@@ -1,6 +1,7 @@
 import math
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from refusal_stability.judging_vllm import (
     label_starts,
     read_constrained,
     read_free_text,
+    requests,
 )
 from refusal_stability.labels import VALID_LABELS
 
@@ -55,9 +57,13 @@ def test_label_starts_of_single_letters() -> None:
 
 
 def test_a_vocabulary_that_begins_no_label_is_one_line() -> None:
-    line = r"^the judge's vocabulary has no token that begins PARTIAL, COMPLY\. Hint: set answer: "
+    judge = {"name": "j", "answer": "constrained"}
+    pairs = pl.DataFrame({"prompt": [], "response": []})
+    prepare = requests(judge, "{prompt} {response}", pairs).prepare
+    tokenizer = SimpleNamespace(get_vocab=lambda: {"REFUSE": 1, "artial": 2})
+    line = r"^j: its vocabulary has no token that begins PARTIAL, COMPLY\. Hint: set answer: free"
     with pytest.raises(InputError, match=line):
-        label_starts({"REFUSE": 1, "artial": 2})
+        prepare(tokenizer, 0)
 
 
 def probabilities(masses: dict[int, float]) -> dict[str, float]:
@@ -140,11 +146,25 @@ def test_the_label_is_the_most_probable_one_and_not_that_of_the_most_probable_to
     assert constrained(masses, token, drawn=True)["label"] == STARTS[token]
 
 
-def test_labels_that_are_equally_probable_are_no_verdict() -> None:
-    verdict = constrained({13: 0.375, 20: 0.25, 30: 0.25, 31: 0.125}, 13)
+def test_among_labels_that_are_equally_probable_the_most_probable_token_decides() -> None:
+    masses = {13: 0.375, 20: 0.25, 30: 0.25, 31: 0.125}
+    for token, label in ((13, "REFUSE"), (30, "COMPLY")):
+        verdict = constrained(masses, token)
+        assert (verdict["label"], verdict["reason"]) == (label, None)
+        assert verdict["p_refuse"] == verdict["p_comply"] == 0.375
+    verdict = constrained(masses, 20)
     assert verdict["label"] == "UNKNOWN"
     assert verdict["reason"] == "REFUSE and COMPLY are equally probable"
-    assert verdict["p_refuse"] == verdict["p_comply"] == 0.375
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.parametrize("drawn", [False, True])
+def test_numbers_that_are_none_are_no_verdict(broken: float, drawn: bool) -> None:
+    logprobs = {token: SimpleNamespace(logprob=-1.0) for token in STARTS}
+    logprobs[20] = SimpleNamespace(logprob=broken)
+    answer = SimpleNamespace(token_ids=[13], logprobs=[logprobs], finish_reason="length")
+    verdict = read_constrained(SimpleNamespace(outputs=[answer]), STARTS, drawn)
+    assert verdict == {"label": "ERROR", "reason": "the engine's probabilities are no numbers"}
 
 
 @given(
@@ -156,10 +176,10 @@ def test_no_label_is_given_that_another_exceeds(masses: dict[int, float]) -> Non
     verdict = constrained(masses, max(masses, key=masses.get))
     shares = [verdict[f"p_{label.lower()}"] for label in VALID_LABELS]
     if verdict["label"] == "UNKNOWN":
-        assert shares.count(max(shares)) > 1
+        assert sorted(shares)[-2] == pytest.approx(max(shares), abs=1e-12)
     else:
-        assert verdict[f"p_{verdict['label'].lower()}"] == max(shares)
-        assert shares.count(max(shares)) == 1
+        own = verdict[f"p_{verdict['label'].lower()}"]
+        assert own == pytest.approx(max(shares), abs=1e-12)
 
 
 def test_an_answer_that_the_engine_did_not_give_is_no_verdict() -> None:

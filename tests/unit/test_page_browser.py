@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browser import browser, opened
+from browser import browser, open_view, opened
 from label_grids import verdicts_of_codes
 from pages import codes, run_of, small_run, write_page
 from refusal_stability.page_text import page_text
@@ -46,9 +46,9 @@ def test_every_view_opens_without_a_word_on_the_console(chrome: Browser, file: P
         expect(page.locator("h1")).to_contain_text("changes its decision on")
         expect(page.locator("#picture svg")).to_be_visible()
         for view in ("Explore", "Prompts", "Reading this", "Answer"):
-            page.get_by_role("link", name=view, exact=True).click()
+            open_view(page, view)
             expect(page.locator("main > section:visible")).to_have_count(1)
-        page.get_by_role("link", name="Explore").click()
+        open_view(page, "Explore")
         expect(page.locator("#explore-grid svg.marks")).to_have_count(
             page.locator("#explore-grid .panel").count()
         )
@@ -253,7 +253,7 @@ def test_controls_and_bars_have_edges(chrome: Browser, file: Path, scheme: str) 
         )
         # What is no text: 3 to 1.
         assert contrast(edge, ground) >= 3
-        page.get_by_role("link", name="Answer", exact=True).click()
+        open_view(page, "Answer")
         soft = page.locator("#picture svg path[fill-opacity='0.45']").first
         assert soft.get_attribute("stroke") == "#CC6677"
         assert contrast([0xCC, 0x66, 0x77], ground) >= 3
@@ -301,7 +301,7 @@ def test_text_has_contrast(chrome: Browser, file: Path, scheme: str) -> None:
     with opened(chrome, file, color_scheme=scheme) as page:
         seen = {}
         for view in ("Explore", "Reading this", "Answer", "Prompts"):
-            page.get_by_role("link", name=view, exact=True).click()
+            open_view(page, view)
             texts = (
                 ":is(p, h1, h2, h3, dd, dt, td, th, a, label, button, select, .l, .s, .kind, .id)"
             )
@@ -329,10 +329,10 @@ def test_charts_follow_a_change_to_dark(chrome: Browser, file: Path) -> None:
 def test_nothing_is_wider_than_a_phone(chrome: Browser, file: Path) -> None:
     with opened(chrome, file, viewport={"width": 360, "height": 740}) as page:
         for view in ("Answer", "Explore", "Prompts", "Reading this"):
-            page.get_by_role("link", name=view, exact=True).click()
+            open_view(page, view)
             page.wait_for_timeout(200)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
-        page.get_by_role("link", name="Prompts").click()
+        open_view(page, "Prompts")
         page.locator("#prompts-list .row").first.click()
         assert page.locator("#detail .inside").evaluate("one => one.scrollWidth") <= 360
 

@@ -1,6 +1,7 @@
 """Providers are asked for their models before the first job: real SDKs, a stub for the faults."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +93,27 @@ def test_without_the_sdk_nothing_is_asked(kind: str, monkeypatch: pytest.MonkeyP
     with stub_provider(lambda *_: Reply()) as stub:
         check_providers([entry(kind, stub)])
     assert (stub.requests, stub.looked_up) == ([], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "broken", ["import gone_library", "from os import gone_name", "raise RuntimeError('x')", "x ="]
+)
+def test_an_sdk_that_is_broken_here_is_a_warning(
+    kind: str,
+    broken: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # As on a login node, whose SDK is not that of the jobs.
+    (tmp_path / f"{kind}.py").write_text(f"{broken}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == kind]:
+        monkeypatch.delitem(sys.modules, name)
+    with stub_provider(lambda *_: Reply()) as stub:
+        check_providers([entry(kind, stub)])
+    assert stub.requests == stub.looked_up == []
+    warning = capsys.readouterr().err
+    assert warning.startswith(f"warning: api: the {kind} SDK cannot be used here (")
+    assert warning.count("\n") == 1

@@ -13,6 +13,7 @@ from refusal_stability.resampling import (
     Resamples,
     interval,
     prompt_share_interval,
+    rare_mean_interval,
     share_interval,
     wilson_interval,
 )
@@ -172,7 +173,7 @@ def test_more_prompts_do_shrink_the_interval() -> None:
 
 
 def of_prompts(values: np.ndarray) -> tuple[float, float]:
-    low, high = prompt_share_interval(Resamples(len(values), 200, 1).means(values), values)
+    low, high = prompt_share_interval(values)
     return float(low), float(high)
 
 
@@ -224,9 +225,53 @@ def test_one_flip_of_one_of_several_models_leaves_room_for_as_many_as_none(
     assert of_prompts(1 - one)[0] <= of_prompts(1 - none)[0]
 
 
-def test_means_over_models_have_the_bootstraps_interval() -> None:
-    values = np.random.default_rng(0).integers(0, 3, size=50) / 2
-    assert of_prompts(values) == mean_interval(values)
+@pytest.mark.parametrize("n_models", [2, 4])
+def test_one_more_flip_leaves_no_less_room(n_models: int) -> None:
+    """From one flip of one model on, prompt by prompt and model by model."""
+    values = np.zeros(100)
+    values[0] = 1
+    highest = of_prompts(values)[1]
+    for prompt in range(1, 60):
+        for _ in range(n_models):
+            values[prompt] += 1 / n_models
+            # Values of other sizes than before may take back a little.
+            assert of_prompts(values)[1] > 0.96 * highest
+            highest = max(highest, of_prompts(values)[1])
+    assert highest > 0.6
+
+
+def test_means_over_models_by_hand() -> None:
+    # Ten prompts, each flipped by half of the models: mean 1/2, mean square 1/4, so c = 1/2 and the
+    # variance c mu - mu^2 is 0 at 1/2. (.5 - mu)^2 = .3841459 (mu / 2 - mu^2): mu = .5 is one end,
+    # and (.5 + .3841459 / 4) * 2 / 1.3841459 - .5 = .361234 the other.
+    assert of_prompts(np.full(10, 0.5)) == pytest.approx((0.361234, 0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize(("ones", "n"), [(0, 20), (3, 20), (20, 20)])
+def test_a_rare_mean_of_whole_values_has_wilsons_interval(ones: int, n: int) -> None:
+    found = rare_mean_interval(np.repeat([1.0, 0.0], [ones, n - ones]))
+    np.testing.assert_allclose(found, wilson_interval(np.array(ones / n), np.array(n)), atol=1e-9)
+
+
+def test_a_mean_that_is_0_may_be_that_of_small_values() -> None:
+    # Of 20 values none, each 1/4 where there is one: z^2 / 20 / 4 / (1 + z^2 / 20).
+    reach = 1.959963984540054**2 / 20
+    assert rare_mean_interval(np.zeros(20), 0.25) == pytest.approx((0, reach / 4 / (1 + reach)))
+
+
+@pytest.mark.parametrize("chance", [0.03, 0.2, 0.5, 0.9])
+def test_intervals_of_means_over_models_cover_the_truth(chance: float) -> None:
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(400):
+        # Three models that share half of their flips.
+        common = rng.random(60) < chance
+        own = rng.random((3, 60)) < chance
+        flips = np.where(rng.random((3, 60)) < 0.5, common, own)
+        low, high = of_prompts(flips.mean(axis=0))
+        covered += low <= chance <= high
+    # 95% of 400 is 380, with a standard deviation of 4.4.
+    assert covered / 400 >= 0.925
 
 
 def test_absent_prompts_do_not_count_for_a_share() -> None:

@@ -124,6 +124,16 @@ def test_exact_and_approximate_p_agree_for_many_prompts(
     )
 
 
+@pytest.mark.parametrize("k", [5, 7, 9, 12])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_prompts_that_fall_at_the_last_of_many_temperatures(n: int, k: int) -> None:
+    """One of k columns is lower: it is the same one in n blocks in k of k^n orders."""
+    blocks = np.full((n + 20, k), 0.9)
+    blocks[:n, -1] = 0.8
+    assert friedman(blocks)[1] == pytest.approx(k / k**n)
+    assert page(blocks)[1] == pytest.approx(1 / k**n)
+
+
 def test_signed_rank_without_ties_agrees_with_scipy() -> None:
     differences = np.random.default_rng(0).normal(0.1, 1, size=30)
     expected = stats.wilcoxon(differences, method="exact").pvalue

@@ -53,6 +53,8 @@ def test_a_torn_or_foreign_line_is_skipped_and_spoils_no_other(tmp_path: Path, t
         {"key": "k1", "text": None, "ending": "stop"},
         {"key": "k1", "text": "REFUSE"},
         {"key": "k1", "text": ["REFUSE"], "ending": "stop"},
+        {"key": ["k1"], "text": "REFUSE", "ending": "stop"},
+        {"key": {}, "text": "REFUSE", "ending": "stop"},
     ],
 )
 def test_what_is_no_answer_is_not_trusted(tmp_path: Path, entry: dict) -> None:

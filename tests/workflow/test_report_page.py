@@ -9,7 +9,7 @@ import shutil
 import polars as pl
 from playwright.sync_api import expect
 
-from browser import browser, opened
+from browser import browser, open_view, opened
 from refusal_stability import files
 from refusal_stability.contracts import Prompts, Responses
 from refusal_stability.table_contracts import TABLES
@@ -66,7 +66,7 @@ def test_the_page_of_a_run_opens_and_has_its_numbers(finished: Workspace) -> Non
     models = files.read_csv(finished.run / "tables/models.csv", TABLES["models"])
     with browser() as chrome, opened(chrome, finished.folder / PAGE) as page:
         for view in VIEWS:
-            page.get_by_role("link", name=view, exact=True).click()
+            open_view(page, view)
             expect(page.locator("main > section:visible")).to_have_count(1)
         for row in models.filter(pl.col("model") != "all").rows(named=True):
             ssi, low, high = (decimals(row[f"mean_ssi{end}"]) for end in ("", "_low", "_high"))

@@ -15,12 +15,11 @@ the audit has seen none, there may be some all the same.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from refusal_stability.grid import MISSING
 from refusal_stability.labels import LABELS, REFUSE, VALID_LABELS
 from refusal_stability.plan_seeds import measured
-from refusal_stability.resampling import CONFIDENCE
+from refusal_stability.resampling import rare_mean_interval, score_interval
 
 MEASURES = {
     "mean_ssi": "mean SSI",
@@ -39,7 +38,6 @@ _CHANGES = {
 }
 # An audit of fewer says nothing, however small its share.
 FEWEST_AUDITED = 10
-_Z = float(ndtri((1 + CONFIDENCE) / 2))
 
 
 @dataclass(frozen=True)
@@ -130,13 +128,14 @@ def two_phase(
         names = ("naive", "corrected", "bias")
         return dict.fromkeys(names, unknown) | {"width_ratio": float("nan"), "n_prompts": n}
     share = n_settled / n
-    naive = _mean_interval(taken)
+    naive = _estimate(taken, score_interval(taken))
     correction, below, above = 0.0, 0.0, 0.0
     if n_settled:
-        parts = {
-            sign: rare_mean_interval(np.maximum(0, sign * change), _size_of_changes(taken, measure))
-            for sign in _CHANGES[measure]
-        }
+        size = _size_of_changes(taken, measure)
+        parts = {}
+        for sign in _CHANGES[measure]:
+            changes = np.maximum(0, sign * change)
+            parts[sign] = _estimate(changes, rare_mean_interval(changes, size))
         nothing = Estimate(0.0, 0.0, 0.0)
         up, down = parts.get(1, nothing), parts.get(-1, nothing)
         correction = up.value - down.value
@@ -160,32 +159,8 @@ def two_phase(
     }
 
 
-def rare_mean_interval(values: np.ndarray, size: float) -> Estimate:
-    """Return the mean of values in [0, 1], most of which may be 0, with a score interval.
-
-    As Wilson's (1927) for a share: bounds are the means mu whose own standard error lies z times
-    between. Values that are 0 or come in sizes whose mean square is ``c`` times their mean have
-    the variance c mu - mu^2; c is 1 for a share.
-
-    Args:
-        values: (n,), of at least one.
-        size: what c is taken for where no value says it.
-    """
-    n, mean = len(values), float(values.mean())
-    c = float((values**2).sum() / values.sum()) if mean > 0 else size
-    # (mean - mu)^2 = z^2 (c mu - mu^2) / n, a quadratic equation in mu.
-    reach = _Z**2 / n
-    middle = (mean + reach * c / 2) / (1 + reach)
-    spread = np.sqrt(max(0.0, middle**2 - mean**2 / (1 + reach)))
-    return Estimate(mean, max(0.0, middle - float(spread)), min(1.0, middle + float(spread)))
-
-
-def _mean_interval(values: np.ndarray) -> Estimate:
-    """The mean of values in [0, 1] with an interval, from whichever end most of them are near."""
-    if values.mean() <= 0.5:
-        return rare_mean_interval(values, 1.0)
-    other = rare_mean_interval(1 - values, 1.0)
-    return Estimate(float(values.mean()), 1 - other.high, 1 - other.low)
+def _estimate(values: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]) -> Estimate:
+    return Estimate(float(values.mean()), *map(float, bounds))
 
 
 def _size_of_changes(taken: np.ndarray, measure: str) -> float:

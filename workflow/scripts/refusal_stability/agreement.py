@@ -111,11 +111,10 @@ def consensus(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.Dat
             columns = {"n_prompts": n[0]}
             for place, column in enumerate(found):
                 shares = column != "mean_ssi" and not name.endswith("_random")
-                at = distribution[:, place]
                 if shares:
-                    bounds = prompt_share_interval(at, values[place])
+                    bounds = prompt_share_interval(values[place])
                 else:
-                    bounds = interval(at, n[place])
+                    bounds = interval(distribution[:, place], n[place])
                 columns |= estimate(column, means[place], *bounds)
             of_model = drawn.sum(axis=-1)
             tables.append(

@@ -32,7 +32,7 @@ class AnswerStore:
                 key, valid = entry["key"], is_answer(entry)
             except (TypeError, KeyError):
                 continue
-            if valid:
+            if valid and isinstance(key, str):
                 self._answers[key] = entry
 
     def get(self, key: str) -> dict[str, Any] | None:

@@ -58,7 +58,7 @@ def _of_json(text: str) -> str:
     """Return the label that a structured answer holds, or the text as it is."""
     try:
         label = json.loads(text)["label"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return text
     return str(label)
 

@@ -107,7 +107,7 @@ def boundary(
             keys = [pl.lit(value).alias(name) for name, value in
                     {"judge": judge, "model": model, "scope": scope}.items()]  # fmt: skip
             tables[""].append(_statistics(prompts, forecast, of, resamples).with_columns(keys))
-            tables["_calibration"].append(_calibration(prompts, resamples).with_columns(keys))
+            tables["_calibration"].append(_calibration(prompts).with_columns(keys))
             ranked = prompts.sort("predicted_flip", descending=True, nulls_last=True)
             tables["_prompts"].append(ranked.with_columns(keys))
     return {
@@ -216,7 +216,7 @@ def _statistics(
         "mean_ssi": ssi,
         "predicted_mean_ssi": predicted_ssi,
     }
-    bins = _calibration(prompts, resamples).filter(pl.col("n") > 0)
+    bins = _calibration(prompts).filter(pl.col("n") > 0)
     error = (bins["flip_rate"] - bins["predicted_flip_rate"]).abs() * bins["n"]
     estimates = {
         "spearman_ssi": spearman(predicted_ssi, ssi, there, resamples),
@@ -243,7 +243,7 @@ def _statistics(
     return pl.DataFrame([row]).with_columns(pl.selectors.float().fill_nan(None))
 
 
-def _calibration(prompts: pl.DataFrame, resamples: Resamples) -> pl.DataFrame:
+def _calibration(prompts: pl.DataFrame) -> pl.DataFrame:
     """Return a row a bin of the forecast chance to flip: which share of its prompts does."""
     forecast, flip = (
         prompts[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -253,7 +253,7 @@ def _calibration(prompts: pl.DataFrame, resamples: Resamples) -> pl.DataFrame:
     of_bin = (place == np.arange(len(EDGES) - 1)[:, None]) & ~np.isnan(flip)
     n, values = of_bin.sum(axis=1), np.where(of_bin, flip, np.nan)
     rates = prompt_mean(values)
-    low, high = prompt_share_interval(resamples.means(values), values)
+    low, high = prompt_share_interval(values)
     return pl.DataFrame(
         {
             "at_least": EDGES[:-1],

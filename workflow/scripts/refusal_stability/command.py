@@ -13,6 +13,8 @@ from refusal_stability.errors import RefusalStabilityError
 
 # Polars names the error in words only.
 _FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
+# Seconds for a worker process to end; it also ends by itself when this one is gone.
+_PATIENCE = 10
 # What is to be done before the process ends.
 _clean_ups: list[Callable[[], None]] = []
 
@@ -76,8 +78,17 @@ def _fail(text: str) -> NoReturn:
 
 def _end(code: int) -> NoReturn:
     _clean_up()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # Worker processes of an engine that failed still hold its GPUs.
+    if "multiprocessing" in sys.modules:
+        children = sys.modules["multiprocessing"].active_children()
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join(_PATIENCE)
+    for stream in (sys.stdout, sys.stderr):
+        # None where it was closed before the start.
+        if stream is not None:
+            stream.flush()
     os._exit(code)
 
 

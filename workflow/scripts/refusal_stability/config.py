@@ -88,11 +88,11 @@ def with_overrides(config: dict[str, Any], arguments: Sequence[str] | None) -> d
         key, _, text = argument.partition("=")
         try:
             value = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError:
+        # Such as an integer that is none.
+        except (yaml.YAMLError, ValueError):
             continue
         yaml_keys.check_text(text, f"--config {key}")
-        # What is text to YAML may be more to Snakemake: 1e-3 is a number to it.
-        if key in config and not isinstance(value, str):
+        if key in config:
             config[key] = _merged(config[key], value)
     return config
 

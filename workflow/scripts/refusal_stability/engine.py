@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import json
 import os
 import pickle
 import sys
@@ -224,12 +225,15 @@ def float32_head(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _tensor_names(folder: Path) -> set[str]:
     from safetensors import SafetensorError, safe_open
 
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
     names: set[str] = set()
     for path in folder.glob("*.safetensors"):
         try:
             with safe_open(path, framework="numpy") as file:
                 names |= set(file.keys())
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             raise InputError(
                 f"{path}: no whole file of weights ({error}). Hint: fetch or copy it again"
             ) from error

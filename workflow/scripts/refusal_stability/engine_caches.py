@@ -45,7 +45,8 @@ def _node_local_folder() -> str:
     Triton loads the libraries that it compiles, which a file system mounted with noexec forbids.
     """
     named = [os.environ.get("SLURM_TMPDIR"), os.environ.get("TMPDIR"), "/tmp"]
-    usable = [folder for folder in named if folder and os.access(folder, os.W_OK | os.X_OK)]
+    folders = [folder for folder in named if folder and os.path.isdir(folder)]
+    usable = [folder for folder in folders if os.access(folder, os.W_OK | os.X_OK)]
     kinds = {folder: _file_system(folder) for folder in usable}
     usable = [folder for folder in usable if "noexec" not in kinds[folder][1]] or usable
     local = [folder for folder in usable if kinds[folder][0] in _LOCAL]

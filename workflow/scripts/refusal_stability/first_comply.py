@@ -40,7 +40,7 @@ def first_comply(grid: Grid, resamples: Resamples) -> pl.DataFrame:
         # (models + 1, groups, tries, prompts)
         chances = np.stack([_any_of(n, comply, k) for k in TRIES], axis=1)
         chances = with_all(np.where(groups[:, :, None], chances[:, None], np.nan))
-        low, high = prompt_share_interval(resamples.means(chances), chances)
+        low, high = prompt_share_interval(chances)
         means = prompt_mean(chances)
         for group, name in enumerate(GROUPS):
             of = groups[:, group]

@@ -145,7 +145,7 @@ def _kept(completion: "ChatCompletion | None") -> dict[str, Any]:
     choice, usage = completion.choices[0], completion.usage
     shown = choice.message.model_extra or {}
     details = getattr(usage, "completion_tokens_details", None)
-    content = _text(choice.message.content)
+    content = _text(choice.message.content or "")
     return {
         "content": content,
         "refusal": "" if content else _text(choice.message.refusal),
@@ -162,7 +162,8 @@ def _kept(completion: "ChatCompletion | None") -> dict[str, Any]:
 
 def _is_kept(entry: dict[str, Any]) -> bool:
     if "content" in entry:
-        return isinstance(entry["content"], str) and isinstance(entry["ending"], str)
+        text = ("content", "refusal", "shown_reasoning", "ending")
+        return all(isinstance(entry.get(name), str) for name in text)
     return versions.GENERATION <= _REPLIES_HOLD_UNTIL and all(name in entry for name in _REPLY)
 
 

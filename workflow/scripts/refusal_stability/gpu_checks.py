@@ -29,6 +29,8 @@ _SEE_WORKER = (
     "Hint: the cause is the first error above in a line that begins with (Worker; if there is "
     "none, the process was killed, perhaps for memory"
 )
+# Patience with a compiler; from a network file system, its first start may take some seconds.
+_COMPILE_SECONDS = 120
 # What vLLM says in its main process of a worker that raised an error, died, or does not answer.
 _WORKER_FAILED = ("Worker failed with error", "Executor failed", "cancelled", "RPC call to")
 
@@ -134,7 +136,9 @@ def _compiler_problem() -> str | None:
     It takes the compiler that CC names, else gcc, else clang; without one each job on a GPU fails,
     after the weights were loaded.
     """
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    compiler = os.environ.get("CC")
+    if compiler is None:
+        compiler = shutil.which("gcc") or shutil.which("clang")
     hint = (
         "Hint: --sdm conda brings one; else load one on the node, with `precommand` in "
         "profiles/slurm/config.yaml"
@@ -142,17 +146,21 @@ def _compiler_problem() -> str | None:
     if compiler is None:
         return f"this node has no C compiler, and Triton compiles kernels in every job. {hint}"
     include = sysconfig.get_paths(scheme="posix_prefix")["include"]
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "launcher.c")
-        source.write_text("#include <Python.h>\n#include <stdio.h>\n", encoding="utf-8")
-        command = [compiler, source, "-shared", "-fPIC", f"-I{include}", "-o", f"{folder}/l.so"]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except OSError as error:
-            return f"the C compiler {compiler} cannot be run ({error.strerror}). {hint}"
-        except subprocess.CalledProcessError as error:
-            says = next((line for line in error.stderr.splitlines() if "error" in line), "it fails")
-            return f"the C compiler {compiler} compiles no module of Python: {says}. {hint}"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "launcher.c")
+            source.write_text("#include <Python.h>\n#include <stdio.h>\n", encoding="utf-8")
+            command = [compiler, source, "-shared", "-fPIC", f"-I{include}", "-o", f"{folder}/l.so"]
+            subprocess.run(
+                command, check=True, capture_output=True, errors="replace", timeout=_COMPILE_SECONDS
+            )
+    except OSError as error:
+        return f"the C compiler {compiler!r} cannot be run ({error.strerror}). {hint}"
+    except subprocess.TimeoutExpired:
+        return f"the C compiler {compiler} takes more than {_COMPILE_SECONDS} s. {hint}"
+    except subprocess.CalledProcessError as error:
+        says = next((line for line in error.stderr.splitlines() if "error" in line), "it fails")
+        return f"the C compiler {compiler} compiles no module of Python: {says}. {hint}"
     return None
 
 

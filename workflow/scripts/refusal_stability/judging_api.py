@@ -101,8 +101,8 @@ def judge_pairs(
         "asked": len(missing),
         "taken_from_an_earlier_attempt": len(keys) - len(missing),
         "failed": len(failures),
-        "input_tokens": sum(entry.get("input_tokens", 0) for entry in entries),
-        "output_tokens": sum(entry.get("output_tokens", 0) for entry in entries),
+        "input_tokens": sum(entry.get("input_tokens") or 0 for entry in entries),
+        "output_tokens": sum(entry.get("output_tokens") or 0 for entry in entries),
     }
     return [{"label": entry["label"], "reason": entry["reason"]} for entry in entries], facts
 

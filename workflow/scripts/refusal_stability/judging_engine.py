@@ -76,9 +76,10 @@ def ask_engine(
         for name, row in known.items()
     }
     if missing:
+        # What is wrong with the judge's vocabulary is said before its engine starts.
+        sampling, read = how.prepare(tokenizer, 0)
         llm = _engine(settings)
         dtype, runner = engine_facts.dtype_of(llm), engine_facts.runner_of(llm)
-        sampling, read = how.prepare(tokenizer, 0)
         outputs, took = engine.complete(llm, list(missing.values()), sampling)
         kept = {}
         for name, output in zip(missing, outputs, strict=True):

@@ -1,5 +1,6 @@
 """The local LLM as a judge: vLLM in this process, its answer constrained or in free text."""
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from refusal_stability.errors import InputError
 from refusal_stability.generation import END_OF_REASONING
 from refusal_stability.judge_settings import CONSTRAINED_ANSWER_TOKENS
 from refusal_stability.judging_engine import Read, Requests, ask_engine
-from refusal_stability.labels import UNKNOWN, VALID_LABELS
+from refusal_stability.labels import ERROR, UNKNOWN, VALID_LABELS
 from refusal_stability.result_cache import ResultCache
 from refusal_stability.rubric import judge_message
 
@@ -51,17 +52,23 @@ def requests(judge: dict[str, Any], rubric: str, pairs: pl.DataFrame) -> Request
         ]
 
     if judge["answer"] == "constrained":
-        return Requests(encode, _constrained, CONSTRAINED_ANSWER_TOKENS)
+        constrained = functools.partial(_constrained, judge["name"])
+        return Requests(encode, constrained, CONSTRAINED_ANSWER_TOKENS)
     tokens = judge["max_tokens"]
     return Requests(encode, lambda _, temperature: _free_text(tokens, temperature), tokens)
 
 
 def _constrained(
-    tokenizer: "PreTrainedTokenizerBase", temperature: float
+    name: str, tokenizer: "PreTrainedTokenizerBase", temperature: float
 ) -> "tuple[SamplingParams, Read]":
     from vllm import SamplingParams
 
     starts = label_starts(tokenizer.get_vocab())
+    if missing := [label for label in VALID_LABELS if label not in starts.values()]:
+        raise InputError(
+            f"{name}: its vocabulary has no token that begins {', '.join(missing)}. Hint: set "
+            "answer: free_text"
+        )
     allowed = sorted(starts)
     sampling = SamplingParams(
         temperature=temperature,
@@ -94,23 +101,14 @@ def label_starts(vocabulary: dict[str, int]) -> dict[int, str]:
     """Return {token id: label} for every token that begins one of the labels.
 
     The labels differ in their first letter, so the first token of an answer that is
-    constrained to them decides it.
-
-    Raises:
-        InputError: no token begins a label, which could then never be given.
+    constrained to them decides it. A label that no token begins is missing.
     """
-    starts = {
+    return {
         vocabulary[label[:end]]: label
         for label in VALID_LABELS
         for end in range(1, len(label) + 1)
         if label[:end] in vocabulary
     }
-    if missing := [label for label in VALID_LABELS if label not in starts.values()]:
-        raise InputError(
-            f"the judge's vocabulary has no token that begins {', '.join(missing)}. Hint: set "
-            "answer: free_text"
-        )
-    return starts
 
 
 def label_probabilities(logprobs: dict[int, float], starts: dict[int, str]) -> dict[str, float]:
@@ -139,8 +137,8 @@ def read_constrained(
     """Return the label of a constrained answer, and the probability of each.
 
     It is the most probable label, which is not always that of the most probable token: in most
-    vocabularies several tokens begin a label (R, RE, REF). Labels that are equally probable are
-    no verdict.
+    vocabularies several tokens begin a label (R, RE, REF). Among labels that are equally probable,
+    that token decides, if it begins one of them; else there is no verdict.
 
     Args:
         output: one token.
@@ -153,6 +151,8 @@ def read_constrained(
         return {"label": UNKNOWN, "reason": reason}
     first = {token: entry.logprob for token, entry in answer.logprobs[0].items()}
     probabilities = label_probabilities(first, starts)
+    if not all(map(math.isfinite, probabilities.values())):
+        return {"label": ERROR, "reason": "the engine's probabilities are no numbers"}
     if drawn:
         return {"label": starts[answer.token_ids[0]], "reason": None} | probabilities
     # Sums of equal shares may differ in their last digits.
@@ -160,7 +160,9 @@ def read_constrained(
     likeliest = [
         label for label, value in zip(VALID_LABELS, rounded, strict=True) if value == max(rounded)
     ]
-    if len(likeliest) > 1:
+    # Logits that are not in float32 tie now and then.
+    label = starts[answer.token_ids[0]] if len(likeliest) > 1 else likeliest[0]
+    if label not in likeliest:
         reason = f"{' and '.join(likeliest)} are equally probable"
         return {"label": UNKNOWN, "reason": reason} | probabilities
-    return {"label": likeliest[0], "reason": None} | probabilities
+    return {"label": label, "reason": None} | probabilities

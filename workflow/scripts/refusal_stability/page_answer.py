@@ -10,7 +10,7 @@ import polars as pl
 from refusal_stability.contracts import POOLED
 from refusal_stability.grid import ALL_MODELS
 from refusal_stability.live_tables import LiveTables
-from refusal_stability.resampling import Resamples, share_interval, wilson_interval
+from refusal_stability.resampling import Resamples, interval, wider_than_none, wilson_interval
 from refusal_stability.words import counted, listed, percent
 
 # Below this, the model of the judges' errors does not expect the flips that were seen.
@@ -190,7 +190,7 @@ def _hard(stability: pl.DataFrame, bootstrap: tuple[int, int], rows: Rows) -> Po
         )
         with np.errstate(invalid="ignore"):
             shares = sums[:, 0] / sums[:, 1]
-        low, high = share_interval(shares, share, n_flipping)
+        low, high = wider_than_none(interval(shares, n_flipping), n_flipping)
     within = "" if np.isnan(low) else f" [{100 * low:.0f}, {100 * high:.0f}]"
     no_partial = "" if _has_partial(rows) else " The judge gave no PARTIAL: every flip is hard."
     return Point(

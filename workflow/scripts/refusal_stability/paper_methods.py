@@ -166,9 +166,10 @@ def of_statistics(settings: dict[str, Any]) -> list[str]:
         f"{settings['max_invalid_share']:.1%} of them there are no tables.",
         "Prompts are the units. Intervals are 95% percentile intervals of a bootstrap over prompts "
         f"{{cite:bootstrap}} ({settings['bootstrap_resamples']} resamples, seed "
-        f"{settings['bootstrap_seed']}), and Wilson's {{cite:wilson}} for shares of one model's "
-        "prompts. Tests compare the same prompts, with exact p values where few of them differ; "
-        "families of tests are corrected by Holm's method "
+        f"{settings['bootstrap_seed']}), and Wilson's {{cite:wilson}} for shares of prompts, with "
+        "the variance of their values where they are means over models. Tests compare the same "
+        "prompts, with exact p values where few of them differ; families of tests are corrected by "
+        "Holm's method "
         "{cite:holm}. All tables were computed with refusal-stability {cite:refusalstability}, by "
         "Snakemake {cite:snakemake}.",
     ]

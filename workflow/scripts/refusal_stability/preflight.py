@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterable
 from contextlib import closing
+from importlib.util import find_spec
 from typing import Any
 
 from refusal_stability.api_settings import endpoint
 from refusal_stability.budget import UNLIMITED, Budget
-from refusal_stability.errors import BudgetError
+from refusal_stability.errors import BudgetError, RefusalStabilityError
 from refusal_stability.provider_anthropic import Anthropic
 from refusal_stability.provider_openai import ChatCompletions
 from refusal_stability.providers import FailedRequestError
@@ -37,15 +38,20 @@ def check_providers(entries: Iterable[dict[str, Any]], budget: Budget = UNLIMITE
         for entry in entries
     }
     for entry in different.values():
+        if find_spec(entry["kind"]) is None:
+            continue
         try:
             provider = _PROVIDERS[entry["kind"]](entry | _DELIVERY, RateLimit(None), budget)
-        except ImportError as error:
-            if not isinstance(error, ModuleNotFoundError) or error.name != entry["kind"]:
-                print(
-                    f"warning: {entry['name']}: the {entry['kind']} SDK cannot be imported here "
-                    f"({error}), so its key and model are not checked before the first job",
-                    file=sys.stderr,
-                )
+        except RefusalStabilityError:
+            raise
+        # A broken SDK, or one of another time, may be no matter of the jobs' environment.
+        except Exception as error:
+            print(
+                f"warning: {entry['name']}: the {entry['kind']} SDK cannot be used here "
+                f"({type(error).__name__}: {error}), so its key and model are not checked before "
+                "the first job",
+                file=sys.stderr,
+            )
             continue
         with closing(provider):
             try:

@@ -18,7 +18,7 @@ from refusal_stability.rejudged import AS_IN_RUN, Labels
 from refusal_stability.resampling import (
     Resamples,
     interval,
-    mean_share_interval,
+    wider_than_none,
     wilson_interval,
 )
 from refusal_stability.summaries import estimate
@@ -81,7 +81,7 @@ def _of_judge(
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.where(observed > 0, 1 - kept / observed, np.nan)
         if model == ALL_MODELS and len(models) > 1:
-            bounds = mean_share_interval(observed[1:, None], size)
+            bounds = wider_than_none(interval(observed[1:, None], size), size)
         else:
             bounds = wilson_interval(observed[:1], size)
         columns = estimate("flip_rate", observed[:1], *bounds)

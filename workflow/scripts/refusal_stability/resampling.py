@@ -151,43 +151,71 @@ def wilson_interval(shares: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.n
     return np.where(shares == 0, 0.0, middle - half), np.where(shares == 1, 1.0, middle + half)
 
 
-def prompt_share_interval(
-    distribution: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return bounds, (...), of shares of prompts.
+def prompt_share_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds, (...), of shares of prompts; nan where there is no prompt.
 
-    They are Wilson's where each prompt counts or not, as it does for one model, and those of
-    :func:`mean_share_interval` where prompts count in part.
+    Where each prompt counts or not, as it does for one model, they are Wilson's (1927). Where it
+    counts in part, as in a mean over models, they are those of :func:`score_interval`, never nearer
+    to 0 and 1 than Wilson's of no prompt and of all: no flip says nothing of how models share
+    flips.
 
     Args:
-        distribution: (resamples, ...), the means of ``values`` over each resample.
         values: (..., prompts), from 0 to 1; nan is no value.
     """
-    absent = np.isnan(values)
-    # An expectation that is a sum of chances differs from 1 in its last digits.
-    values = np.round(values, 12)
-    n = (~absent).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        shares = np.where(absent, 0, values).sum(axis=-1) / n
-    is_whole = (absent | (values == 0) | (values == 1)).all(axis=-1)
-    of_one = wilson_interval(shares, n)
-    of_many = mean_share_interval(distribution, n)
-    low, high = (np.where(is_whole, a, b) for a, b in zip(of_one, of_many, strict=True))
-    return low, high
+    return wider_than_none(score_interval(values), (~np.isnan(values)).sum(axis=-1))
 
 
-def mean_share_interval(distribution: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return bounds, (...), of means over several models of shares of prompts.
-
-    They are the percentiles of :func:`interval`, and never nearer to 0 and 1 than Wilson's bounds
-    of none and of all: one flip leaves room for as many as none.
+def score_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds, (...), of :func:`rare_mean_interval` from the end that is nearer.
 
     Args:
-        distribution: (resamples, ...).
+        values: (..., prompts), from 0 to 1; nan is no value.
+    """
+    # An expectation that is a sum of chances differs from 1 in its last digits.
+    values = np.round(values, 12)
+    low, high = rare_mean_interval(values)
+    # At 1/2 both have the same variance.
+    above = np.nansum(values - 0.5, axis=-1) > 0
+    from_one = rare_mean_interval(1 - values)
+    return np.where(above, 1 - from_one[1], low), np.where(above, 1 - from_one[0], high)
+
+
+def rare_mean_interval(values: np.ndarray, size: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return score bounds, (...), of means of values in [0, 1], most of which may be 0.
+
+    As Wilson's (1927) for a share: bounds are the means mu whose own standard error lies z times
+    between. Values that are 0 or come in sizes whose mean square is ``c`` times their mean have
+    the variance c mu - mu^2; c is 1 for a share.
+
+    Args:
+        values: (..., prompts); nan is no value.
+        size: what c is taken for where no value says it.
+    """
+    n = (~np.isnan(values)).sum(axis=-1)
+    total = np.nansum(values, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        c = np.where(total > 0, np.nansum(values**2, axis=-1) / total, size)
+        mean, reach = total / n, ndtri((1 + CONFIDENCE) / 2) ** 2 / n
+        # (mean - mu)^2 = z^2 (c mu - mu^2) / n, a quadratic equation in mu.
+        middle = (mean + reach * c / 2) / (1 + reach)
+        half = np.sqrt(np.maximum(0, middle**2 - mean**2 / (1 + reach)))
+    return np.where(total == 0, 0.0, middle - half), np.minimum(1, middle + half)
+
+
+def wider_than_none(
+    bounds: tuple[np.ndarray, np.ndarray], n: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return bounds of a share, (...), never nearer to 0 and 1 than Wilson's of none and of all.
+
+    For those of a bootstrap, of shares over several models: one flip leaves room for as many as
+    none.
+
+    Args:
+        bounds: low and high, (...).
         n: (...), the number of prompts behind each.
     """
-    low, high = interval(distribution, n)
-    (_, most), (least, _) = (wilson_interval(np.full(n.shape, end), n) for end in (0.0, 1.0))
+    low, high = bounds
+    (_, most), (least, _) = (wilson_interval(np.full(np.shape(n), end), n) for end in (0.0, 1.0))
     return np.minimum(low, least), np.maximum(high, most)
 
 

@@ -70,7 +70,7 @@ def stability_measures(grid: Grid, resamples: Resamples) -> pl.DataFrame:
                     continue
                 at = distribution[:, place]
                 if name == "flip_rate":
-                    bounds = prompt_share_interval(at, per_prompt[place])
+                    bounds = prompt_share_interval(per_prompt[place])
                 else:
                     bounds = interval(at, n_prompts)
                 columns |= estimate(name, means[place], *bounds)

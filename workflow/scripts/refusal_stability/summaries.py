@@ -78,7 +78,7 @@ def scoring(grid: Grid, resamples: Resamples, unstable_below: float) -> pl.DataF
     )
 
 
-def thresholds(grid: Grid, resamples: Resamples, limits: Sequence[float]) -> pl.DataFrame:
+def thresholds(grid: Grid, limits: Sequence[float]) -> pl.DataFrame:
     """Return the unstable rate at each limit of SSI, one row a judge, model and limit."""
 
     def of_judge(judge: str) -> pl.DataFrame:
@@ -87,7 +87,7 @@ def thresholds(grid: Grid, resamples: Resamples, limits: Sequence[float]) -> pl.
         values = with_all(below)
         n = (~np.isnan(values)).sum(axis=-1)
         rates = prompt_mean(values)
-        low, high = prompt_share_interval(resamples.means(values), values)
+        low, high = prompt_share_interval(values)
         invalid = with_sum(grid.measure(judge, "n_invalid")[:, 0])
         return frame(
             {"model": grid.models_and_all, "threshold": list(limits)},
@@ -152,15 +152,14 @@ def _summary(
     every = rates(grid, judge, unstable_below, scoring)
     # (measures, models + 1, scopes, prompts)
     values = np.stack([with_all(every[name][:, scopes][..., of]) for name in names])
-    distribution = resamples.means(values, places)
     means = prompt_mean(values)
     n = (~np.isnan(values)).sum(axis=-1)
     shares = len(SHARES)
     bounds = [
         np.concatenate(ends)
         for ends in zip(
-            prompt_share_interval(distribution[:, :shares], values[:shares]),
-            interval(distribution[:, shares:], n[shares:]),
+            prompt_share_interval(values[:shares]),
+            interval(resamples.means(values[shares:], places), n[shares:]),
             strict=True,
         )
     ]

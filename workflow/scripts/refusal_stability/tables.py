@@ -73,7 +73,7 @@ def make_tables(
         "within_temperature": summaries.within_temperature(grid, resamples, below),
         "categories": summaries.categories(grid, resamples, ordered, below),
         "scoring": summaries.scoring(grid, resamples, below),
-        "thresholds": summaries.thresholds(grid, resamples, settings.thresholds),
+        "thresholds": summaries.thresholds(grid, settings.thresholds),
         "temperature_effect": temperature_effect.temperature_effect(grid, resamples),
         "temperature_pairs": temperature_effect.temperature_pairs(grid, resamples),
         "correlations": comparisons.correlations(grid, resamples),

@@ -7,8 +7,8 @@ prompts that differ count for that, and a safe model has few of them, however ma
 """
 
 import functools
-import itertools
 import math
+from collections import Counter
 
 import numpy as np
 from scipy.special import bdtr, chdtrc, ndtr
@@ -136,26 +136,36 @@ def _untied(blocks: np.ndarray) -> np.ndarray:
 
 
 def _can_be_counted(deviation: np.ndarray) -> bool:
-    m, k = deviation.shape
-    return m <= EXACT_BLOCKS and m * math.factorial(k) <= _MOST_ORDERS
+    if len(deviation) > EXACT_BLOCKS:
+        return False
+    orders = 0
+    for block in deviation:
+        ties = np.unique(block, return_counts=True)[1]
+        orders += math.factorial(len(block)) // math.prod(map(math.factorial, ties.tolist()))
+    return orders <= _MOST_ORDERS
 
 
 @functools.cache
-def _orders(block: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different orders of a block, (orders, k), and the chance of each."""
-    orders, counts = np.unique(
-        np.array(list(itertools.permutations(block))), axis=0, return_counts=True
-    )
-    return orders, counts / math.factorial(len(block))
+def _orders(block: tuple[int, ...]) -> np.ndarray:
+    """Return the different orders of a block, (orders, k); all are equally likely."""
+    orders: list[tuple[int, ...]] = [()]
+    left = [Counter(block)]
+    for _ in block:
+        longer = [
+            ((*order, value), rest - Counter([value]))
+            for order, rest in zip(orders, left, strict=True)
+            for value in rest
+        ]
+        orders, left = (list(part) for part in zip(*longer, strict=True))
+    return np.array(orders)
 
 
 @functools.cache
 def _predicted_sums(block: tuple[int, ...]) -> tuple[np.ndarray, int]:
     """Return the chances of the sums of a block's order times k ... 1, and the lowest sum."""
-    orders, chances = _orders(block)
-    sums = orders @ np.arange(len(block), 0, -1)
+    sums = _orders(block) @ np.arange(len(block), 0, -1)
     lowest = int(sums.min())
-    return np.bincount(sums - lowest, weights=chances), lowest
+    return np.bincount(sums - lowest) / len(sums), lowest
 
 
 def _orders_with_larger_sums(deviation: np.ndarray) -> float | None:
@@ -168,19 +178,22 @@ def _orders_with_larger_sums(deviation: np.ndarray) -> float | None:
     """
     m, k = deviation.shape
     reach = m * (k - 1)
-    # The sums of all columns are one number of 64 bits; of more blocks there are too many.
-    if m > _MOST_SUMMED or k * math.log2(2 * reach + 1) > 62:
+    if m > _MOST_SUMMED:
         return None
-    base = (2 * reach + 1) ** np.arange(k, dtype=np.int64)
+    # If they fit into 64 bits, the sums of all columns are compared as one number.
+    fits = k * math.log2(2 * reach + 1) < 62
+    base = (2 * reach + 1) ** np.arange(k if fits else 0, dtype=np.int64)
     # Every order is as likely as any other: which column has which sum makes no difference.
     sums, chances = np.zeros((1, k), dtype=np.int64), np.ones(1)
     for block in deviation:
-        orders, of_orders = _orders(tuple(sorted(block.tolist())))
+        orders = _orders(tuple(sorted(block.tolist())))
         if len(sums) * len(orders) > _MOST_SUMS:
             return None
         following = np.sort((sums[:, None] + orders).reshape(-1, k), axis=1)
-        _, first, number = np.unique(following @ base, return_index=True, return_inverse=True)
-        chances = np.bincount(number, weights=(chances[:, None] * of_orders).ravel())
+        rows = following @ base if fits else following
+        _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        weights = np.repeat(chances / len(orders), len(orders))
+        chances = np.bincount(number.ravel(), weights=weights)
         sums = following[first]
     observed = (deviation.sum(axis=0) ** 2).sum()
     return min(1.0, float(chances[(sums**2).sum(axis=1) >= observed].sum()))
