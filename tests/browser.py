@@ -2,13 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 INSIDE = ("file:", "data:", "blob:", "about:")
 
@@ -62,8 +62,8 @@ def opened(of: Browser, file: Path, view: str = "", **options: Any) -> Iterator[
         context.close()
 
 
-def open_view(page: Page, name: str) -> None:
-    """Click on a view's link; the page shows it a moment later."""
+def open_view(page: Page, name: str, how: Callable[[Locator], None] = Locator.click) -> None:
+    """Follow a view's link; the page shows it a moment later."""
     link = page.get_by_role("link", name=name, exact=True)
-    link.click()
+    how(link)
     expect(link).to_have_attribute("aria-current", "page")

@@ -33,7 +33,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def count(page: Page) -> int:
-    return int(page.locator("#prompts-count").inner_text().split()[0])
+    shown = page.locator("#prompts-count")
+    expect(shown).not_to_be_empty()
+    return int(shown.inner_text().split()[0])
 
 
 def pooled(judge_model: tuple[str, str] = ("j0", "m0")) -> pl.DataFrame:
@@ -110,8 +112,7 @@ def test_prompts_are_filtered_by_category_id_and_place_of_the_flip(
 def test_a_prompt_opens_and_closes_by_keys_alone(chrome: Browser, file: Path) -> None:
     with opened(chrome, file) as page:
         # To the list of prompts and into it, without a mouse.
-        page.get_by_role("link", name="Prompts").focus()
-        page.keyboard.press("Enter")
+        open_view(page, "Prompts", how=lambda link: link.press("Enter"))
         page.locator("#prompts-search").focus()
         page.keyboard.press("Tab")
         expect(page.locator("#prompts-list")).to_be_focused()
@@ -307,6 +308,7 @@ def test_text_has_contrast(chrome: Browser, file: Path, scheme: str) -> None:
             )
             seen |= dict.fromkeys(text_and_ground(page, texts), view)
         page.locator("#prompts-list .row").first.click()
+        expect(page.locator("#detail")).to_be_visible()
         inside = "#detail :is(p, h2, h3, h4, li, .cell, .l)"
         seen |= dict.fromkeys(text_and_ground(page, inside), "detail")
         assert len(seen) > 8
@@ -334,6 +336,7 @@ def test_nothing_is_wider_than_a_phone(chrome: Browser, file: Path) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
         open_view(page, "Prompts")
         page.locator("#prompts-list .row").first.click()
+        expect(page.locator("#detail")).to_be_visible()
         assert page.locator("#detail .inside").evaluate("one => one.scrollWidth") <= 360
 
 

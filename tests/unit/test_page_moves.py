@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browser import browser, opened
+from browser import browser, open_view, opened
 from label_grids import verdicts
 from pages import run_of, small_run, write_page
 from refusal_stability.words import decimals
@@ -35,7 +35,7 @@ def test_a_warning_opens_its_prompts_under_its_judge_and_model(
         page.locator("#prompts-search").fill("nowhere")
         page.locator("#prompts-kind").select_option("stable")
         for whose, judge, model, prompt in (("n, j", "1", "1", "p001"), ("m, i", "0", "0", "p000")):
-            page.get_by_role("link", name="Answer", exact=True).click()
+            open_view(page, "Answer")
             page.get_by_role("button", name=f"Show 1 prompt of {whose}", exact=True).click()
             expect(page.locator("#prompts-judge")).to_have_value(judge)
             expect(page.locator("#prompts-model")).to_have_value(model)
