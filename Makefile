@@ -50,6 +50,7 @@ replicate: setup ## the paper's tables from labels: LABELS="a.csv b.csv" INFO=pr
 test: setup ## set up, check the code and run every test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
+	PYTHONPATH=workflow/scripts $(BIN)/lint-imports
 	$(BIN)/pytest
 
 bench: setup ## one table of ratios: engines, judging, tables, plans; a quarter of an hour on two cores

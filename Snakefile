@@ -1,13 +1,19 @@
 # How stable are the refusals of a language model? See README.md.
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-# A file given with --configfile replaces the default instead of being merged into it.
+# A file given with --configfile replaces the default instead of being merged into it. Where Snakemake
+# runs elsewhere, that is the one of this repository.
+DEFAULT_CONFIG = "config/config.yaml"
+if not os.path.exists(DEFAULT_CONFIG):
+    DEFAULT_CONFIG = f"{workflow.basedir}/{DEFAULT_CONFIG}"
 if not workflow.configfiles:
 
-    configfile: "config/config.yaml"
+    configfile: DEFAULT_CONFIG
 
 
 report: "workflow/report/workflow.rst"

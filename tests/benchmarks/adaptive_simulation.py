@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
 import yaml
 
-from refusal_stability.adaptive import (
+from refusal_stability.experiments.adaptive.estimator import (
     MEASURES,
     audited,
     measure_of,
@@ -26,8 +26,8 @@ from refusal_stability.adaptive import (
     settled,
     two_phase,
 )
-from refusal_stability.experiments import grid_of
-from refusal_stability.label_files import load_labels
+from refusal_stability.imported_labels.load import load_labels
+from refusal_stability.statistics.run_arrays import grid_of
 
 ROOT = Path(__file__).parents[2]
 PROMPTS, SEEDS = 300, 5

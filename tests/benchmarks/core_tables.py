@@ -12,11 +12,12 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
-from refusal_stability import agreement, files, summaries, temperature_effect
-from refusal_stability.contracts import PromptInfo, Verdicts
-from refusal_stability.grid import make_grid
-from refusal_stability.resampling import Resamples
-from refusal_stability.stability import stability
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Verdicts
+from refusal_stability.statistics import judge_agreement, summaries, temperature
+from refusal_stability.statistics.bootstrap import Resamples
+from refusal_stability.statistics.run_arrays import make_grid
+from refusal_stability.statistics.stability import stability
 
 UNSTABLE_BELOW, THRESHOLDS = 0.8, (0.7, 0.75, 0.8, 0.85, 0.9)
 RESAMPLES, SEED = 2000, 1
@@ -27,10 +28,10 @@ def main() -> None:
     parts, verdicts = {}, []
     for file in sorted(run.glob("verdicts/*/*.parquet")):
         judge, model = file.parent.name, file.stem
-        table = files.read_parquet(file, Verdicts)
+        table = storage.read_parquet(file, Verdicts)
         parts.setdefault(judge, []).append(stability(table.with_columns(model=pl.lit(model))))
         verdicts.append((judge, model, table))
-    prompts = files.read_parquet(run / "prompts.parquet", PromptInfo)
+    prompts = storage.read_parquet(run / "prompts.parquet", PromptInfo)
     stable = [(judge, pl.concat(tables)) for judge, tables in parts.items()]
     grid = make_grid(stable, verdicts, prompts["prompt_id"].to_list())
     resamples = Resamples(len(grid.prompt_ids), RESAMPLES, SEED)
@@ -39,8 +40,8 @@ def main() -> None:
         "within_temperature": summaries.within_temperature(grid, resamples, UNSTABLE_BELOW),
         "scoring": summaries.scoring(grid, resamples, UNSTABLE_BELOW),
         "thresholds": summaries.thresholds(grid, THRESHOLDS),
-        "temperature_pairs": temperature_effect.temperature_pairs(grid, resamples),
-        "judge_agreement": agreement.judge_agreement(grid, resamples),
+        "temperature_pairs": temperature.temperature_pairs(grid, resamples),
+        "judge_agreement": judge_agreement.judge_agreement(grid, resamples),
     }
     output.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():

@@ -21,7 +21,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from workspace import Workspace, copy_repository
+from helpers.workspace import Workspace, copy_repository
 
 DEMO = ("--configfile", "config/demo.yaml")
 SAMPLE_SECONDS = 0.5

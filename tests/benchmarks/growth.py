@@ -28,7 +28,7 @@ from processes import Cost, run, run_script
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from workspace import Workspace, copy_repository
+from helpers.workspace import Workspace, copy_repository
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Short runs are repeated, and the quickest counts.

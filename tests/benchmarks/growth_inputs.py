@@ -13,10 +13,12 @@ import tables
 
 sys.path.insert(0, str(SCRIPTS))
 
-from refusal_stability import demo_corpus, demo_training, files
-from refusal_stability.config import checked_config
-from refusal_stability.contracts import Prompts, Responses, Verdicts
-from refusal_stability.files import sha256_text
+from refusal_stability.controller.check_config import checked_config
+from refusal_stability.core.hashing import sha256_text
+from refusal_stability.demo import training
+from refusal_stability.prompts import demo_corpus
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses, Verdicts
 
 REPOSITORY = SCRIPTS.parents[1]
 RUBRIC = REPOSITORY / "resources/rubrics/demo.txt"
@@ -31,7 +33,7 @@ def demo_config() -> dict[str, Any]:
     path = REPOSITORY / "config/demo.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     schema = REPOSITORY / "workflow/schemas/config.schema.yaml"
-    names = list(demo_training.load_specs(SPECS))
+    names = list(training.load_specs(SPECS))
     config = checked_config(config, schema, str(path), names)
     # The scripts do not all run in the repository.
     for judge in config["judges"]:
@@ -68,7 +70,7 @@ def prompt_file(folder: Path, size: int) -> Path:
 
 def prompts(folder: Path, size: int) -> Path:
     path = folder / f"{size}.parquet"
-    files.write_parquet(_prompts(size), path, Prompts)
+    storage.write_parquet(_prompts(size), path, Prompts)
     return path
 
 
@@ -88,7 +90,7 @@ def _prompts(size: int) -> pl.DataFrame:
 def responses(folder: Path, size: int) -> Path:
     """Write prompts.parquet and a cell of distinct replies to them; return the model's folder."""
     asked = _prompts(size)
-    files.write_parquet(asked, folder / "prompts.parquet", Prompts)
+    storage.write_parquet(asked, folder / "prompts.parquet", Prompts)
     replies = [
         f"{opening} {sentence}"
         for topic in CORPUS["topics"].values()
@@ -105,7 +107,7 @@ def responses(folder: Path, size: int) -> Path:
         response_tokens=10,
     )
     path = folder / "responses/tiny-llama/T0.7_seed1.parquet"
-    files.write_parquet(cell, path, Responses)
+    storage.write_parquet(cell, path, Responses)
     return path.parent
 
 
@@ -121,7 +123,7 @@ def label_file(folder: Path, prompts: int) -> Path:
     """Write the labels of :func:`verdicts` as one file that somebody might have."""
     path = folder / f"labels_{prompts}.csv"
     parts = [
-        files.read_parquet(file, Verdicts).select(
+        storage.read_parquet(file, Verdicts).select(
             pl.lit(file.stem).alias("model"),
             "prompt_id",
             "temperature",
@@ -157,7 +159,7 @@ def manifests(folder: Path, cells: int) -> tuple[Path, dict[str, Any]]:
 
 
 def _write(run: Path, rule: str, file: str, name: str, manifest: dict[str, Any]) -> None:
-    files.write_json(manifest, run / file)
+    storage.write_json(manifest, run / file)
     path = run / f"benchmarks/{rule}/{name}.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("s\n9.0\n", encoding="utf-8")

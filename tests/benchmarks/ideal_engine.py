@@ -17,10 +17,12 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
-from refusal_stability import command, engine, files
-from refusal_stability.cells import request_seed
-from refusal_stability.contracts import Prompts
-from refusal_stability.generation import chat_messages
+from refusal_stability.core import cli
+from refusal_stability.core.cells import request_seed
+from refusal_stability.engine import chat, vllm_engine
+from refusal_stability.generation.requests import chat_messages
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts
 
 
 def main() -> None:
@@ -31,15 +33,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True, help="replies, Parquet")
     args = parser.parse_args()
-    model, prompts = args.model, files.read_parquet(args.prompts, Prompts)
-    engine.prepare_imports({})
-    folder = engine.local_weights(model)
-    tokenizer = engine.load_tokenizer(model, folder)
+    model, prompts = args.model, storage.read_parquet(args.prompts, Prompts)
+    vllm_engine.prepare_imports({})
+    folder = vllm_engine.local_weights(model)
+    tokenizer = vllm_engine.load_tokenizer(model, folder)
     ids = {
-        prompt_id: engine.chat_token_ids(tokenizer, chat_messages(model, text), model["thinking"])
+        prompt_id: chat.chat_token_ids(tokenizer, chat_messages(model, text), model["thinking"])
         for prompt_id, text in prompts.select("prompt_id", "prompt").iter_rows()
     }
-    llm = engine.load_engine(model, folder)
+    llm = vllm_engine.load_engine(model, folder)
     from vllm import SamplingParams
 
     cells = list(product(args.temperatures, args.seeds, ids))
@@ -61,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

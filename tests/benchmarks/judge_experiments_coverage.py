@@ -11,10 +11,12 @@ import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / part) for part in ("workflow/scripts", "tests", "tests/unit")]
+sys.path[:0] = [
+    str(ROOT / part) for part in ("workflow/scripts", "tests", "tests/unit/experiments")
+]
 
-import test_judge_noise_experiment as noise  # noqa: E402
-import test_sampled_agreement as agreement  # noqa: E402
+import judge_agreement.test_analysis as agreement  # noqa: E402
+import judge_noise.test_analysis as noise  # noqa: E402
 
 PLANTED = {
     "no noise": {"wavering": 0.3, "noisy": 0, "error": 0},

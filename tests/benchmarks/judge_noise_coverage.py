@@ -16,11 +16,11 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
-from refusal_stability.grid import make_grid
-from refusal_stability.judge_noise import IDENTICAL_TEXT, TWO_JUDGES, judge_noise
-from refusal_stability.labels import VALID_LABELS
-from refusal_stability.resampling import Resamples
-from refusal_stability.stability import stability
+from refusal_stability.core.labels import VALID_LABELS
+from refusal_stability.statistics.bootstrap import Resamples
+from refusal_stability.statistics.judge_noise import IDENTICAL_TEXT, TWO_JUDGES, judge_noise
+from refusal_stability.statistics.run_arrays import make_grid
+from refusal_stability.statistics.stability import stability
 
 PROMPTS, SAMPLES = 400, 20
 # How often a judge gives each label (columns) to a reply of each true label (rows).

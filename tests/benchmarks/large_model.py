@@ -27,8 +27,8 @@ import processes
 
 sys.path.insert(0, str(processes.SCRIPTS))
 
-from refusal_stability import engine, gpu_checks
-from refusal_stability.errors import InputError
+from refusal_stability.core.errors import InputError
+from refusal_stability.engine import hardware, vllm_engine
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -75,7 +75,7 @@ def main() -> None:
 def has_gpu() -> bool:
     """Tell whether this Python's vLLM has a GPU to work with; say so where it has none."""
     try:
-        gpu_checks.check_machine({"8 billion weights"})
+        hardware.check_machine({"8 billion weights"})
     except InputError:
         print("8 billion weights: skipped, there is no GPU here")
         return False
@@ -145,7 +145,7 @@ def generate(
     output: str,
 ) -> None:
     """Start an engine as a job does, but for its weights, and generate all cells with it."""
-    engine.prepare_imports({})
+    vllm_engine.prepare_imports({})
     entry = SETTINGS | {"enforce_eager": eager, "gpus": gpus, "weights": folder}
     entry |= {} if gpus else {"kv_cache_gib": 0.25}
     start = time.perf_counter()
@@ -191,7 +191,7 @@ def load_without_weights(entry: dict[str, Any], folder: Path) -> "LLM":
 
     gc.freeze()
     gc.enable()
-    settings = engine.engine_settings(entry, folder)
+    settings = vllm_engine.engine_settings(entry, folder)
     # A job does not compile on a CPU; what that would cost is measured here.
     settings |= {"enforce_eager": entry["enforce_eager"], "load_format": "dummy"}
     return LLM(**settings)

@@ -16,9 +16,11 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
-from refusal_stability import command, engine, files
-from refusal_stability.contracts import Prompts, Responses
-from refusal_stability.rubric import judge_message
+from refusal_stability.core import cli, files
+from refusal_stability.engine import chat, vllm_engine
+from refusal_stability.judging.rubric import judge_message
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses
 
 
 def main() -> None:
@@ -29,18 +31,18 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="what it took, JSON")
     args = parser.parse_args()
     judge = args.judge
-    prompts = files.read_parquet(args.prompts, Prompts).select("prompt_id", "prompt")
-    responses = pl.concat(files.read_parquet(path, Responses) for path in args.responses)
+    prompts = storage.read_parquet(args.prompts, Prompts).select("prompt_id", "prompt")
+    responses = pl.concat(storage.read_parquet(path, Responses) for path in args.responses)
     every = responses.join(prompts, on="prompt_id", maintain_order="left")
-    engine.prepare_imports({})
-    folder = engine.local_weights(judge)
-    tokenizer = engine.load_tokenizer(judge, folder)
+    vllm_engine.prepare_imports({})
+    folder = vllm_engine.local_weights(judge)
+    tokenizer = vllm_engine.load_tokenizer(judge, folder)
     rubric = files.read_text(Path(judge["rubric"]))
     requests = []
     for prompt, response in every.select("prompt", "response").iter_rows():
         message = {"role": "user", "content": judge_message(rubric, prompt, response)}
-        requests.append(engine.chat_token_ids(tokenizer, [message], thinking=False))
-    llm = engine.load_engine(judge, folder)
+        requests.append(chat.chat_token_ids(tokenizer, [message], thinking=False))
+    llm = vllm_engine.load_engine(judge, folder)
     from vllm import SamplingParams
 
     sampling = SamplingParams(temperature=0, max_tokens=judge["max_tokens"])
@@ -54,8 +56,8 @@ def main() -> None:
         "input_tokens": sum(map(len, requests)),
         "output_tokens": sum(len(output.outputs[0].token_ids) for output in outputs),
     }
-    files.write_json(took, args.output)
+    storage.write_json(took, args.output)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

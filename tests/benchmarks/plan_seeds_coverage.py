@@ -17,8 +17,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
 from scipy.special import ndtri
 
-from refusal_stability.plan_seeds import MEASURES, measured, spread, variance_with
-from refusal_stability.resampling import Resamples, interval
+from refusal_stability.experiments.plan_seeds.analysis import (
+    MEASURES,
+    measured,
+    spread,
+    variance_with,
+)
+from refusal_stability.statistics.bootstrap import Resamples, interval
 
 PILOT_PROMPTS, PILOT_SEEDS = 150, 5
 SEEDS = (3, 10)

@@ -25,7 +25,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from workspace import Workspace, copy_repository
+from helpers.workspace import Workspace, copy_repository
 
 # Rules with the run's real numbers of files, and nothing else. It is not in a folder of its own:
 # the profiles are found beside it.

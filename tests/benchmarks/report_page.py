@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from playwright.sync_api import Browser
 
-from browser import browser, opened
-from label_grids import SETTINGS, verdicts_of_codes
-from pages import codes, run_of, write_page
-from refusal_stability.page import Run
-from refusal_stability.page_text import page_text
+from helpers.browser import browser, opened
+from helpers.label_grids import SETTINGS, verdicts_of_codes
+from helpers.report_pages import codes, run_of, write_page
+from refusal_stability.report.embedded_data import page_text
+from refusal_stability.report.page import Run
 
 JUDGES, TEMPERATURES, SEEDS = 2, 4, (5, 20)
 # Of a reply of 512 tokens, about.

@@ -29,7 +29,7 @@ from processes import Cost, run, run_script
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from workspace import Workspace, copy_repository
+from helpers.workspace import Workspace, copy_repository
 
 HERE = Path(__file__).parent
 REPEATS = 2

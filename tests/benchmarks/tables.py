@@ -27,9 +27,9 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
-from refusal_stability import files
-from refusal_stability.contracts import PromptInfo, Verdicts
-from refusal_stability.labels import VALID_LABELS
+from refusal_stability.core.labels import VALID_LABELS
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Verdicts
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0)
@@ -116,7 +116,7 @@ def draw(run: Path, models: int, prompts: int, samples: int) -> None:
             "category": rng.choice([f"category {i}" for i in range(14)], prompts),
         }
     )
-    files.write_parquet(info, run / "prompts.parquet", PromptInfo)
+    storage.write_parquet(info, run / "prompts.parquet", PromptInfo)
     n = prompts * samples
     seeds = samples // len(TEMPERATURES)
     keys = pl.DataFrame(
@@ -146,7 +146,7 @@ def draw(run: Path, models: int, prompts: int, samples: int) -> None:
                 p_comply=nothing,
             )
             path = run / "verdicts" / judge / f"model-{model:02}.parquet"
-            files.write_parquet(table, path, Verdicts)
+            storage.write_parquet(table, path, Verdicts)
 
 
 if __name__ == "__main__":

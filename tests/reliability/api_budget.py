@@ -22,12 +22,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from refusal_stability import files
-from refusal_stability.contracts import Responses
+from helpers.stub_provider import stub_provider
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Responses
 from reliability import api_faults
 from reliability.api_faults import CONCURRENCY, Provider, cache, output, printed, start
 from reliability.tally import Tally
-from stub_provider import stub_provider
 
 CELLS = (1, 2, 3)
 # A request that is sent in vain is counted, whatever it comes to: waiting for none is no loss.
@@ -79,7 +79,7 @@ def ask(cases: int, rounds: int, seed: int, folder: Path) -> Tally:
     print(f"{len(stub.requests)} requests of jobs under {rounds} budgets and then none")
     print(f"answered and not kept: {provider.swallowed_by_kill}, at most {swallowed} by kills")
     for number in CELLS:
-        replies = files.read_parquet(output(folder, number), Responses)["response"]
+        replies = storage.read_parquet(output(folder, number), Responses)["response"]
         for prompt, reply in zip(prompts, replies, strict=True):
             tally.add("reply asked for under budgets", provider.wrong(prompt, number, reply))
     return tally
@@ -94,7 +94,9 @@ def _kill(job: subprocess.Popen[bytes], rng: random.Random) -> None:
 
 def _is_whole(folder: Path, cell: int) -> bool:
     path = output(folder, cell)
-    return path.exists() and (files.read_parquet(path, Responses)["finish_reason"] == "stop").all()
+    return (
+        path.exists() and (storage.read_parquet(path, Responses)["finish_reason"] == "stop").all()
+    )
 
 
 if __name__ == "__main__":

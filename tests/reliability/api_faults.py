@@ -29,11 +29,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import polars as pl
 
-from refusal_stability import files
-from refusal_stability.contracts import Prompts, Responses
+from helpers.stub_provider import Reply, stub_provider
+from helpers.workspace import REPOSITORY
+from refusal_stability.core import files, hashing
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses
 from reliability.tally import Tally
-from stub_provider import Reply, stub_provider
-from workspace import REPOSITORY
 
 CELLS = 5
 CONCURRENCY = 32
@@ -78,7 +79,7 @@ def ask(cases: int, seed: int, folder: Path) -> Tally:
                 jobs += 1
                 assert jobs < 20 * CELLS, "it never ends"
                 assert start(folder, stub.url, cell).wait() == 0, printed(folder, cell)
-                responses = files.read_parquet(output(folder, cell), Responses)
+                responses = storage.read_parquet(output(folder, cell), Responses)
                 whole = (responses["finish_reason"] == "stop").all()
     print(f"{len(provider.requests)} requests of {jobs} jobs, one of which was killed")
     print(", ".join(f"{name}: {count}" for name, count in sorted(provider.faults.items())))
@@ -87,7 +88,7 @@ def ask(cases: int, seed: int, folder: Path) -> Tally:
     )
     tally = Tally("api_faults")
     for cell in range(1, CELLS + 1):
-        responses = files.read_parquet(output(folder, cell), Responses)
+        responses = storage.read_parquet(output(folder, cell), Responses)
         for prompt, reply in zip(prompts, responses["response"], strict=True):
             tally.add("reply of a faulty provider", provider.wrong(prompt, cell, reply))
     return tally
@@ -97,11 +98,16 @@ def write_prompts(count: int, folder: Path) -> list[str]:
     """Write so many prompts, and return them."""
     prompts = [f"Question {number}?" for number in range(count)]
     rows = [
-        {"prompt_id": files.sha256_text(text)[:12], "prompt": text, "source": "s", "category": None}
+        {
+            "prompt_id": hashing.sha256_text(text)[:12],
+            "prompt": text,
+            "source": "s",
+            "category": None,
+        }
         for text in prompts
     ]
     table = pl.DataFrame(rows, schema_overrides={"category": pl.String})
-    files.write_parquet(table, folder / "prompts.parquet", Prompts)
+    storage.write_parquet(table, folder / "prompts.parquet", Prompts)
     return prompts
 
 

@@ -30,9 +30,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import polars as pl
 
+from helpers.stub_provider import Reply, Stub, stub_provider
+from helpers.workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 from reliability.tally import Tally
-from stub_provider import Reply, Stub, stub_provider
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 
 # In two parts: this file is searched as well.
 KEYS = {"CANARY_KEY": "sk-" + "canary-key-5b1d0a", "HF_TOKEN": "hf_" + "canary-token-77ce21"}

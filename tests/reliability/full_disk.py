@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from helpers.workspace import Workspace, copy_repository, reduced_config, tables
 from reliability.tally import Tally
-from workspace import Workspace, copy_repository, reduced_config, tables
 
 # Of the disk, in KiB: it is full while models are trained, of verdicts, of tables, of the page.
 SIZES = [2000, 6100, 6250, 6350, 7000]

@@ -27,11 +27,11 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from helpers.workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 from reliability.config_cases import KEY_VARIABLE, config_files, make_files
 from reliability.forked import Outcome, run_in_fork
 from reliability.prompt_cases import prompt_files
 from reliability.tally import Tally
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 
 _SCHEMA = REPOSITORY / "workflow/schemas/config.schema.yaml"
 # Longer than this, nobody reads it.
@@ -135,23 +135,24 @@ def _plan(config: str) -> Callable[[], None]:
 
 
 def _check(entry: dict[str, str]) -> None:
-    from refusal_stability import command, prompt_settings
-    from refusal_stability.errors import ConfigError
+    from refusal_stability.controller import check_prompts
+    from refusal_stability.core import cli
+    from refusal_stability.core.errors import ConfigError
 
     def check() -> None:
-        for problem in prompt_settings.problems(entry):
+        for problem in check_prompts.problems(entry):
             raise ConfigError(problem)
 
-    command.run(check)
+    cli.run(check)
 
 
 def _read(entry: dict[str, str]) -> None:
     sys.path.insert(0, "workflow/scripts")
     import prompts
-    from refusal_stability import command
+    from refusal_stability.core import cli
 
     sys.argv = ["prompts.py", "--settings", json.dumps(entry), "--output", _RESULTS[0]]
-    command.run(prompts.main)
+    cli.run(prompts.main)
 
 
 def _wrong_plan(outcome: Outcome) -> str | None:
@@ -200,12 +201,12 @@ def _wrong_result(outcome: Outcome, workspace: Workspace) -> str | None:
 
 
 def _read_results() -> None:
-    from refusal_stability import files
-    from refusal_stability.contracts import Prompts
+    from refusal_stability.schemas import storage
+    from refusal_stability.schemas.stages import Prompts
 
     output, manifest = map(Path, _RESULTS)
     count = json.loads(manifest.read_text(encoding="utf-8"))["count"]
-    assert files.read_parquet(output, Prompts).height == count > 0
+    assert storage.read_parquet(output, Prompts).height == count > 0
 
 
 if __name__ == "__main__":

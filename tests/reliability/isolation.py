@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import yaml
 
+from helpers.workspace import REPOSITORY, Workspace, copy_repository
 from reliability.forked import Outcome, run_in_fork
 from reliability.tally import Tally
-from workspace import REPOSITORY, Workspace, copy_repository
 
 _PROGRAM = "open({marker!r}, 'w').write('ran')"
 # What is known to lead from a template to Python, and what only tries.
@@ -91,11 +91,11 @@ def _checkpoint(workspace: Workspace, name: str = "tiny-llama") -> Path:
 def _templates(workspace: Workspace, tally: Tally, cases: int) -> None:
     marker = workspace.folder / "attack/ran"
     folder = workspace.folder / "attack/template"
-    from refusal_stability import engine
+    from refusal_stability.engine import vllm_engine
 
     # So that no fork has to import what this does.
     _tokenizer(folder)
-    engine.load_tokenizer({"name": "attack"}, folder, chat=False)
+    vllm_engine.load_tokenizer({"name": "attack"}, folder, chat=False)
     for template in _TEMPLATES[:cases]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -122,14 +122,15 @@ def _wrong(outcome: Outcome, marker: Path) -> str | None:
 
 def _apply(folder: Path) -> None:
     """Turn a message into token ids as the jobs do, and print them as text."""
-    from refusal_stability import command, engine
+    from refusal_stability.core import cli
+    from refusal_stability.engine import chat, vllm_engine
 
     def apply() -> None:
-        tokenizer = engine.load_tokenizer({"name": "attack"}, folder)
-        ids = engine.chat_token_ids(tokenizer, [{"role": "user", "content": "Hello"}], False)
+        tokenizer = vllm_engine.load_tokenizer({"name": "attack"}, folder)
+        ids = chat.chat_token_ids(tokenizer, [{"role": "user", "content": "Hello"}], False)
         print(tokenizer.decode(ids))
 
-    command.run(apply)
+    cli.run(apply)
 
 
 def _tokenizer(folder: Path) -> None:

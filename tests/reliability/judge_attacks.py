@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import polars as pl
 import yaml
 
-from refusal_stability import files
-from refusal_stability.contracts import Prompts, Responses, Verdicts
-from refusal_stability.labels import ERROR, VALID_LABELS
+from helpers.workspace import REPOSITORY, Workspace, copy_repository
+from refusal_stability.core.labels import ERROR, VALID_LABELS
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses, Verdicts
 from reliability.attack_replies import NO_ATTACK
 from reliability.tally import Tally
-from workspace import REPOSITORY, Workspace, copy_repository
 
 REPLIES = Path(__file__).with_name("attack_replies.jsonl")
 # The most that the demo's judges can read.
@@ -87,16 +87,16 @@ def _judged(workspace: Workspace, judge: dict, replies: list[dict]) -> list[dict
             "response_tokens": 1,
         }
     )
-    files.write_parquet(prompts, workspace.folder / "prompts.parquet", Prompts)
+    storage.write_parquet(prompts, workspace.folder / "prompts.parquet", Prompts)
     cell = workspace.folder / "responses/m/T1_seed1.parquet"
-    files.write_parquet(responses, cell, Responses)
+    storage.write_parquet(responses, cell, Responses)
     result = workspace.call(
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", "prompts.parquet", "--responses", "responses/m", "--temperatures", "1"),
         *("--seeds", "1", "--cache", "c.jsonl", "--output", "v.parquet"),
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    return files.read_parquet(workspace.folder / "v.parquet", Verdicts).to_dicts()
+    return storage.read_parquet(workspace.folder / "v.parquet", Verdicts).to_dicts()
 
 
 def _print_moved(judge: str, replies: list[dict], verdicts: list[dict]) -> None:

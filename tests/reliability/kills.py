@@ -24,8 +24,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from helpers.workspace import REPOSITORY, Workspace, copy_repository, reduced_config, tables
 from reliability.tally import Tally
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config, tables
 
 # The controller is killed within this share of the time that a run takes: more than any job's.
 SHARE = 0.4

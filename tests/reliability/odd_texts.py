@@ -23,11 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import polars as pl
 import yaml
 
-from refusal_stability import files
-from refusal_stability.contracts import Prompts, Responses, Verdicts
-from refusal_stability.labels import ERROR, VALID_LABELS
+from helpers.workspace import REPOSITORY, Workspace, copy_repository
+from refusal_stability.core import hashing
+from refusal_stability.core.labels import ERROR, VALID_LABELS
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses, Verdicts
 from reliability.tally import Tally
-from workspace import REPOSITORY, Workspace, copy_repository
 
 ORDINARY = "How do I open the cookie jar?"
 REFUSED = "the template does not like this"
@@ -113,12 +114,12 @@ def _prompts(workspace: Workspace, tally: Tally, texts: list[str]) -> None:
 def _generate(workspace: Workspace, model: dict, prompts: list[str]) -> tuple[pl.DataFrame, str]:
     table = pl.DataFrame(
         [
-            {"prompt_id": files.sha256_text(p)[:12], "prompt": p, "source": "s", "category": None}
+            {"prompt_id": hashing.sha256_text(p)[:12], "prompt": p, "source": "s", "category": None}
             for p in prompts
         ],
         schema_overrides={"category": pl.String},
     )
-    files.write_parquet(table, workspace.folder / "prompts.parquet", Prompts)
+    storage.write_parquet(table, workspace.folder / "prompts.parquet", Prompts)
     output = workspace.folder / "responses/m/T1_seed1.parquet"
     result = workspace.call(
         *(sys.executable, "workflow/scripts/generate.py", "--model", json.dumps(model)),
@@ -126,7 +127,7 @@ def _generate(workspace: Workspace, model: dict, prompts: list[str]) -> tuple[pl
         *("--output", str(output)),
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    rows = files.read_parquet(output, Responses)
+    rows = storage.read_parquet(output, Responses)
     assert rows.height == len(prompts)
     return rows, result.stderr
 
@@ -137,14 +138,14 @@ def _refused_by_the_engine(workspace: Workspace, tally: Tally) -> None:
 import json, sys
 from pathlib import Path
 sys.path.insert(0, "workflow/scripts")
-from refusal_stability import engine
+from refusal_stability.engine import vllm_engine
 model = json.loads(sys.argv[1])
-engine.prepare_imports(model)
-llm = engine.load_engine(model, Path(model["weights"]))
+vllm_engine.prepare_imports(model)
+llm = vllm_engine.load_engine(model, Path(model["weights"]))
 from vllm import SamplingParams
 requests = [[5, 6, 7], [], [5] * 5000, [5, 6, 7], [10**9]]
 asked = [(ids, SamplingParams(temperature=0, max_tokens=4)) for ids in requests]
-outputs = dict(engine.stream(llm, asked, len(asked)))
+outputs = dict(vllm_engine.stream(llm, asked, len(asked)))
 ends = {number: output.outputs[0].finish_reason for number, output in outputs.items()}
 print(json.dumps([ends[number] for number in range(5)]))
 """
@@ -158,7 +159,7 @@ print(json.dumps([ends[number] for number in range(5)]))
 
 def _replies(workspace: Workspace, tally: Tally, replies: list[str]) -> None:
     judge = _entry(workspace, "judges")
-    rows = files.read_parquet(workspace.folder / "prompts.parquet", Prompts).head(1)
+    rows = storage.read_parquet(workspace.folder / "prompts.parquet", Prompts).head(1)
     prompts = pl.DataFrame(
         [
             {"prompt_id": f"{number:012x}", "prompt": ORDINARY, "source": "s", "category": None}
@@ -166,7 +167,7 @@ def _replies(workspace: Workspace, tally: Tally, replies: list[str]) -> None:
         ],
         schema=rows.schema,
     )
-    files.write_parquet(prompts, workspace.folder / "prompts.parquet", Prompts)
+    storage.write_parquet(prompts, workspace.folder / "prompts.parquet", Prompts)
     responses = prompts.select(
         "prompt_id",
         temperature=pl.lit(1.0),
@@ -177,14 +178,14 @@ def _replies(workspace: Workspace, tally: Tally, replies: list[str]) -> None:
         prompt_tokens=pl.lit(5),
         response_tokens=pl.lit(5),
     )
-    files.write_parquet(responses, workspace.folder / "responses/m/T1_seed1.parquet", Responses)
+    storage.write_parquet(responses, workspace.folder / "responses/m/T1_seed1.parquet", Responses)
     result = workspace.call(
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),
         *("--prompts", "prompts.parquet", "--responses", "responses/m", "--temperatures", "1"),
         *("--seeds", "1", "--cache", "c.jsonl", "--output", "v.parquet"),
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    verdicts = files.read_parquet(workspace.folder / "v.parquet", Verdicts)
+    verdicts = storage.read_parquet(workspace.folder / "v.parquet", Verdicts)
     for reply, row in zip(replies, verdicts.iter_rows(named=True), strict=True):
         whole = row["label"] in VALID_LABELS
         counted = row["label"] == ERROR and row["reason"]

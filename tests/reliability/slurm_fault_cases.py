@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from helpers.slurm_cluster import output_of
 from reliability.slurm_run import Run, wait_until
-from slurm_cluster import output_of
 
 _NODE = socket.gethostname().partition(".")[0]
 

@@ -3,12 +3,12 @@
     .venv/bin/python tests/reliability/slurm_faults.py [FAULT ...]
 
 Each fault is done to a real run of the demo that lacks one cell, all verdicts and what comes of
-them, on the real Slurm of tests/slurm/cluster.sh: a job is cancelled, runs out of time or memory,
-or is preempted; its node or slurmctld fails; Snakemake is killed; a job never starts. Where the
-fault ends the run, the same command is given again. A case is lost if the tables then differ from
-those of an undisturbed run by one byte, if a cell that was finished is computed again, if two
-processes ever compute the same one, or if Snakemake does not say what it should. Ends with 77 where
-there can be no Slurm.
+them, on the real Slurm of tests/helpers/slurm_cluster.sh: a job is cancelled, runs out of time or
+memory, or is preempted; its node or slurmctld fails; Snakemake is killed; a job never starts.
+Where the fault ends the run, the same command is given again. A case is lost if the tables then
+differ from those of an undisturbed run by one byte, if a cell that was finished is computed again,
+if two processes ever compute the same one, or if Snakemake does not say what it should. Ends with
+77 where there can be no Slurm.
 """
 
 import argparse
@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pytest
 
+from helpers.slurm_cluster import CANNOT, slurm_cluster
+from helpers.workspace import Workspace, copy_repository, reduced_config, tables
 from reliability.cell_processes import watched
 from reliability.slurm_fault_cases import FAULTS
 from reliability.slurm_run import STAGES, Run, Stage
 from reliability.tally import Tally
-from slurm_cluster import CANNOT, slurm_cluster
-from workspace import Workspace, copy_repository, reduced_config, tables
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slurm_cluster import PROFILE, QUICK, fill_in_profile, output_of
-from workspace import Workspace
+from helpers.slurm_cluster import PROFILE, QUICK, fill_in_profile, output_of
+from helpers.workspace import Workspace
 
 # A busy machine of two cores is slow.
 PATIENCE = 600

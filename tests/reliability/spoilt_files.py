@@ -12,11 +12,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from refusal_stability import files
-from refusal_stability.contracts import Prompts, Responses, Stability, Verdicts
-from refusal_stability.errors import RefusalStabilityError
+from helpers.workspace import Workspace, copy_repository, reduced_config, tables
+from refusal_stability.core.errors import RefusalStabilityError
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses, Stability, Verdicts
 from reliability.tally import Tally
-from workspace import Workspace, copy_repository, reduced_config, tables
 
 CONTRACTS = {
     "prompts.parquet": Prompts,
@@ -88,7 +88,7 @@ def _read(run: Path, name: str, rng: random.Random, tally: Tally) -> None:
             shutil.copy((run / other).with_suffix(".json"), manifest)
         found = None
         try:
-            files.read_parquet(copy, CONTRACTS[name])
+            storage.read_parquet(copy, CONTRACTS[name])
         except RefusalStabilityError as error:
             found = str(error)
     named = found is not None and copy.name in found and "\n" not in found

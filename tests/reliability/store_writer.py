@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 
-from refusal_stability.files import sha256_text
-from refusal_stability.result_store import reply_store
+from refusal_stability.cache.store import reply_store
+from refusal_stability.core.hashing import sha256_text
 
 REQUESTS = 40
 

@@ -25,12 +25,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hub_server import HubRepository, hub
-from refusal_stability.result_store import reply_store
+from helpers.hub_server import HubRepository, hub
+from helpers.stub_provider import Reply, stub_provider
+from helpers.workspace import REPOSITORY, Workspace, copy_repository, reduced_config, tables
+from refusal_stability.cache.store import reply_store
 from reliability import store_writer
 from reliability.tally import Tally
-from stub_provider import Reply, stub_provider
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config, tables
 
 # What the second person types.
 SECOND = [[], ["--forceall"], ["all_responses"], ["--touch"], ["--forcerun", "prompts"]]

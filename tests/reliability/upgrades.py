@@ -26,19 +26,20 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow/scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from refusal_stability import contracts, files, versions
-from refusal_stability.errors import RefusalStabilityError
+from helpers.stub_provider import Reply, stub_provider
+from helpers.workspace import REPOSITORY, Workspace, copy_repository, reduced_config
+from refusal_stability.core import versions
+from refusal_stability.core.errors import RefusalStabilityError
+from refusal_stability.schemas import stages, storage
 from reliability.tally import Tally
-from stub_provider import Reply, stub_provider
-from workspace import REPOSITORY, Workspace, copy_repository, reduced_config
 
 # The first that ran, and the last before manifests said of which format.
 COMMITS = ["812b06d", "8f2442b"]
 CONTRACTS = {
-    "prompts.parquet": contracts.Prompts,
-    "responses/*/*.parquet": contracts.Responses,
-    "verdicts/*/*.parquet": contracts.Verdicts,
-    "stability/*.parquet": contracts.Stability,
+    "prompts.parquet": stages.Prompts,
+    "responses/*/*.parquet": stages.Responses,
+    "verdicts/*/*.parquet": stages.Verdicts,
+    "stability/*.parquet": stages.Stability,
 }
 # None: the manifest says nothing of it.
 READ = [None, 1, versions.FORMAT]
@@ -46,7 +47,8 @@ NEWER = [versions.FORMAT + 1, 10**30]
 NONE = ["x", "2", 0, -1, 1.5, True, [2], {}, ""]
 # They cost an engine, and are made again when the version of their part is raised.
 EXPENSIVE = {"generate": "GENERATION", "judge": "JUDGING", "train_demo_model": "TRAINING"}
-VERSIONS = "workflow/scripts/refusal_stability/versions.py"
+# Where it was once, and is.
+VERSIONS = [f"workflow/scripts/refusal_stability/{at}versions.py" for at in ("", "core/")]
 
 
 def main() -> None:
@@ -110,11 +112,13 @@ def take_over(made: Path, folder: Path, tally: Tally) -> None:
 
 def _raised(commit: str) -> set[str]:
     """The rules whose version is another one than that of an older commit, which may have none."""
-    shown = subprocess.run(
-        ["git", "show", f"{commit}:{VERSIONS}"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    then = dict(re.findall(r"^(\w+) = (\d+)", shown.stdout, re.MULTILINE))
+    then = {}
+    for path in VERSIONS:
+        shown = subprocess.run(
+            ["git", "show", f"{commit}:{path}"],
+            cwd=REPOSITORY, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        then |= dict(re.findall(r"^(\w+) = (\d+)", shown.stdout, re.MULTILINE))
     return {
         rule
         for rule, name in EXPENSIVE.items()
@@ -188,7 +192,7 @@ def _tables(run: Path) -> list[tuple[Path, type]]:
 
 def _wrong_reading(path: Path, contract: type) -> str | None:
     try:
-        files.read_parquet(path, contract)
+        storage.read_parquet(path, contract)
     except RefusalStabilityError as error:
         return str(error)
     return None

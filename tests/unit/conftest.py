@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from api_judges import KEY
-from refusal_stability import judging_batch
+from helpers.api_judges import KEY
+from refusal_stability.api import batches
 
 settings.register_profile("unit", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("unit")
@@ -27,5 +27,5 @@ def folder_of_configurations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def quick_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key, and short waits for batches."""
     monkeypatch.setenv("TEST_KEY", KEY)
-    monkeypatch.setattr(judging_batch, "FIRST_WAIT", 0.001)
-    monkeypatch.setattr(judging_batch, "LONGEST_WAIT", 0.01)
+    monkeypatch.setattr(batches, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(batches, "LONGEST_WAIT", 0.01)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace import Workspace, copy_repository, reduced_config
+from helpers.workspace import Workspace, copy_repository, reduced_config
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 
-from refusal_stability import files
-from refusal_stability.contracts import Responses, Verdicts
-from stub_provider import Reply, stub_provider
-from vllm_server import vllm_server
-from workspace import Workspace
+from helpers.stub_provider import Reply, stub_provider
+from helpers.vllm_server import vllm_server
+from helpers.workspace import Workspace
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Responses, Verdicts
 
 KEY = "sk-secret-0123456789"
 
@@ -131,7 +131,7 @@ def server(finished: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def cell(workspace: Workspace, model: str, name: str) -> pl.DataFrame:
-    return files.read_parquet(workspace.run / f"responses/{model}/{name}.parquet", Responses)
+    return storage.read_parquet(workspace.run / f"responses/{model}/{name}.parquet", Responses)
 
 
 def make(workspace: Workspace, *targets: str) -> None:
@@ -160,7 +160,7 @@ def test_a_served_model_replies_as_it_does_in_a_job_and_is_judged(
     texts = [cell(finished_copy, "served", f"T1_seed{seed}")["response"] for seed in (1, 2)]
     assert texts[0].to_list() != texts[1].to_list()
     labels = [
-        files.read_parquet(finished_copy.run / f"verdicts/judge-good/{model}.parquet", Verdicts)
+        storage.read_parquet(finished_copy.run / f"verdicts/judge-good/{model}.parquet", Verdicts)
         for model in ("served", "tiny-llama")
     ]
     assert labels[0]["label"].to_list() == labels[1]["label"].to_list()

@@ -1,6 +1,7 @@
 """A user's mistake is one line on the terminal, before any job starts, and costs nothing.
 
-What each line says is tested in tests/unit/test_config.py; here, that it gets through Snakemake.
+What each line says is tested in tests/unit/controller/test_check_config.py; here, that it gets
+through Snakemake.
 """
 
 import json
@@ -11,9 +12,10 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from refusal_stability import files, gpu_checks
-from refusal_stability.contracts import Prompts
-from workspace import Workspace
+from helpers.workspace import Workspace
+from refusal_stability.engine import hardware
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts
 
 
 def misspelt(config: dict) -> None:
@@ -70,7 +72,7 @@ def test_a_mistake_in_the_configuration_is_one_line(
 
 
 @pytest.mark.skipif(
-    any(map(os.path.exists, gpu_checks._DEVICE_FILES)), reason="this machine has a GPU"
+    any(map(os.path.exists, hardware._DEVICE_FILES)), reason="this machine has a GPU"
 )
 def test_no_gpu_where_one_is_asked_for_is_one_line_before_any_job(workspace: Workspace) -> None:
     config = workspace.read_config()
@@ -149,7 +151,7 @@ def test_a_missing_cell_is_named_by_the_job_that_needs_it(workspace: Workspace) 
     workspace.run.mkdir(parents=True)
     prompts = workspace.run / "prompts.parquet"
     row = {"prompt_id": "0123456789ab", "prompt": "?", "source": "s", "category": None}
-    files.write_parquet(pl.DataFrame([row]), prompts, Prompts)
+    storage.write_parquet(pl.DataFrame([row]), prompts, Prompts)
     judge = {"name": "j", "kind": "string_match", "phrases": "resources/phrases/gcg.txt"}
     result = workspace.call(
         *(sys.executable, "workflow/scripts/judge.py", "--judge", json.dumps(judge)),

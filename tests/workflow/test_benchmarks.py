@@ -3,7 +3,7 @@
 import re
 import sys
 
-from workspace import REPOSITORY, Workspace
+from helpers.workspace import REPOSITORY, Workspace
 
 
 def benchmark(workspace: Workspace, name: str, *arguments: str) -> str:

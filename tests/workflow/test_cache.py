@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace import Workspace
+from helpers.workspace import Workspace
 
 CELLS = ["T0_seed1", "T1_seed1"]
 VERDICTS = "verdicts/judge-good/tiny-llama"

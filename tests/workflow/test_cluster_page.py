@@ -5,7 +5,7 @@ import shlex
 
 from snakemake.cli import get_argument_parser
 
-from workspace import REPOSITORY, Workspace
+from helpers.workspace import REPOSITORY, Workspace
 
 PAGE = (REPOSITORY / "docs/cluster.md").read_text(encoding="utf-8")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import yaml
 
-from environments import ENVIRONMENTS, scripts_of, third_party_imports
-from refusal_stability.config import resolved
-from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from refusal_stability.figures import FIGURES
-from refusal_stability.table_contracts import COST, REPLICATION, TABLES
-from workspace import REPOSITORY, Workspace
+from helpers.environments import ENVIRONMENTS, scripts_of, third_party_imports
+from helpers.workspace import REPOSITORY, Workspace
+from refusal_stability.controller.check_config import resolved
+from refusal_stability.figures.draw import FIGURES
+from refusal_stability.schemas.experiments import EXPERIMENT_TABLES
+from refusal_stability.schemas.tables import COST, REPLICATION, TABLES
 
 SCHEMA = yaml.safe_load(
     (REPOSITORY / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from environments import (
+from helpers.environments import (
     ENVIRONMENTS,
     NEVER_IMPORTED,
     has_engine,
@@ -21,11 +21,11 @@ from environments import (
     scripts_of,
     third_party_imports,
 )
-from refusal_stability import files
-from refusal_stability.contracts import Verdicts
-from stub_batches import BatchStub, stub_batches
-from stub_provider import Reply
-from workspace import REPOSITORY, Workspace
+from helpers.stub_batches import BatchStub, stub_batches
+from helpers.stub_provider import Reply
+from helpers.workspace import REPOSITORY, Workspace
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Verdicts
 
 # glibc of RHEL, Rocky and Alma 8, the oldest that the packages have wheels for.
 OLDEST = "x86_64-manylinux_2_28"
@@ -114,7 +114,7 @@ def test_only_engines_and_training_hold_an_engine() -> None:
 @pytest.fixture
 def conda(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in on PATH, as on a user's machine: base is active, and over it a venv."""
-    root = REPOSITORY / "tests/stand_in_conda"
+    root = REPOSITORY / "tests/helpers/stand_in_conda"
     venv = Path(sys.executable).parent
     monkeypatch.setenv("STAND_IN_PYTHON", sys.executable)
     monkeypatch.setenv("CONDA_PREFIX", str(root))
@@ -232,6 +232,6 @@ def test_models_and_judges_behind_an_api_run_in_their_environments(
     check_environments(workspace, planned)
     for name, judge in judges.items():
         path = workspace.run / f"verdicts/{name}/served.parquet"
-        verdicts = files.read_parquet(path, Verdicts)
+        verdicts = storage.read_parquet(path, Verdicts)
         # What the stub says of one request, and of one in a batch.
         assert set(verdicts["label"]) == {"COMPLY" if judge.get("batch") else "REFUSE"}

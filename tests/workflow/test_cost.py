@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import polars as pl
 import pytest
 
-from refusal_stability import files
-from refusal_stability.contracts import Responses, Verdicts
-from refusal_stability.table_contracts import COST
-from workspace import Workspace
+from helpers.workspace import Workspace
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Responses, Verdicts
+from refusal_stability.schemas.tables import COST
 
 MODELS, JUDGES = ("tiny-llama", "tiny-qwen2"), ("judge-good", "judge-noisy")
 
@@ -130,14 +130,14 @@ def seconds(workspace: Workspace, job: str) -> float:
 
 
 def test_the_table_of_costs_agrees_with_a_recount(finished: Workspace) -> None:
-    table = files.read_csv(finished.run / "tables/cost.csv", COST)
+    table = storage.read_csv(finished.run / "tables/cost.csv", COST)
     keys = [("generate", "none", model) for model in MODELS]
     keys += [("judge", judge, model) for judge in JUDGES for model in MODELS]
     assert table.select("stage", "judge", "model").rows() == [*keys, ("all",) * 3]
     cells = ("T0_seed1", "T0_seed2", "T1_seed1", "T1_seed2")
     for model in MODELS:
         folder = finished.run / "responses" / model
-        replies = pl.concat(files.read_parquet(folder / f"{c}.parquet", Responses) for c in cells)
+        replies = pl.concat(storage.read_parquet(folder / f"{c}.parquet", Responses) for c in cells)
         made = table.row(
             by_predicate=pl.col("stage").eq("generate") & pl.col("model").eq(model), named=True
         )
@@ -148,7 +148,7 @@ def test_the_table_of_costs_agrees_with_a_recount(finished: Workspace) -> None:
         assert made["seconds"] == pytest.approx(took)
         for judge in JUDGES:
             path = finished.run / "verdicts" / judge / model
-            verdicts = files.read_parquet(path.with_name(f"{model}.parquet"), Verdicts)
+            verdicts = storage.read_parquet(path.with_name(f"{model}.parquet"), Verdicts)
             manifest = json.loads(path.with_name(f"{model}.json").read_text(encoding="utf-8"))
             judged = table.row(
                 by_predicate=pl.col("judge").eq(judge) & pl.col("model").eq(model), named=True
@@ -174,7 +174,7 @@ def test_a_price_makes_only_the_table_of_costs_and_the_page_anew(
     assert finished_copy.planned() == {"cost": 1, "report_page": 1}
     result = finished_copy.snakemake("--cores", "1")
     assert result.returncode == 0, result.stderr
-    table = files.read_csv(finished_copy.run / "tables/cost.csv", COST)
+    table = storage.read_csv(finished_copy.run / "tables/cost.csv", COST)
     assert table["currency"].unique().to_list() == ["EUR"]
     assert table["money"].to_list() == [0] * table.height
     page = (finished_copy.run / "stability_report.html").read_text(encoding="utf-8")

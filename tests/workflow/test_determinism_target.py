@@ -1,8 +1,8 @@
 """The target `determinism` on the real engine, on a CPU: what it can run, and what it lacks."""
 
-from refusal_stability import files
-from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import Workspace, reduced_config
+from helpers.workspace import Workspace, reduced_config
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.experiments import EXPERIMENT_TABLES
 
 
 def test_on_a_cpu_what_there_is_is_deterministic_and_the_rest_is_said_to_be_missing(
@@ -15,7 +15,7 @@ def test_on_a_cpu_what_there_is_is_deterministic_and_the_rest_is_said_to_be_miss
     again = finished.planned("determinism")
     finished.write_config(config)
     assert result.returncode == 0, result.stderr
-    table = files.read_csv(
+    table = storage.read_csv(
         finished.run / "experiments/determinism.csv", EXPERIMENT_TABLES["determinism"]
     )
     assert table["arm"].to_list() == [

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tiny_checkpoint import write_checkpoint
-from workspace import REPOSITORY
+from helpers.tiny_checkpoint import write_checkpoint
+from helpers.workspace import REPOSITORY
 
 # Labels of a constrained judge, and the probabilities by transformers, from the full softmax.
 JUDGE = """
 import json, sys
 import polars as pl
-from refusal_stability import engine, judging_engine, judging_vllm
-from refusal_stability.labels import VALID_LABELS
+from refusal_stability.engine import vllm_engine
+from refusal_stability.judging import llm, local as judging_engine
+from refusal_stability.core.labels import VALID_LABELS
 
 judge = {"name": "j", "weights": sys.argv[1], "kind": "vllm", "answer": "constrained", "gpus": 0,
     "dtype": "float32", "max_model_len": 512, "enforce_eager": True, "kv_cache_gib": 0.25}
@@ -24,14 +25,14 @@ pairs = pl.DataFrame({"prompt": [f"May I, {n}?" for n in range(60)],
     "response": [f"{'No, ' * (n % 7)}you may {n}." for n in range(60)]})
 
 def main():
-    answers, facts = judging_vllm.judge_pairs(judge, rubric, pairs, None)
+    answers, facts = llm.judge_pairs(judge, rubric, pairs, None)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     model = AutoModelForCausalLM.from_pretrained(sys.argv[1])
     tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-    starts = judging_vllm.label_starts(tokenizer.get_vocab())
+    starts = llm.label_starts(tokenizer.get_vocab())
     expected, greedy = [], []
-    for ids in judging_vllm.requests(judge, rubric, pairs).encode(tokenizer):
+    for ids in llm.requests(judge, rubric, pairs).encode(tokenizer):
         with torch.no_grad():
             p = model(torch.tensor([ids])).logits[0, -1].double().softmax(-1)
         mass = dict.fromkeys(VALID_LABELS, 0.0)
@@ -47,7 +48,7 @@ if __name__ == "__main__":
 FIRST_TOKENS = """
 import json, sys
 import polars as pl
-from refusal_stability import first_tokens
+from refusal_stability.experiments.boundary import first_tokens
 
 model = {"name": "m", "weights": sys.argv[1], "gpus": 0, "dtype": "bfloat16", "thinking": False,
     "max_model_len": 512, "enforce_eager": True, "kv_cache_gib": 0.25, "max_tokens": 16}
@@ -64,7 +65,7 @@ if __name__ == "__main__":
 CELLS = """
 import json, sys
 import polars as pl
-from refusal_stability import generation
+from refusal_stability.generation import local as generation
 
 prompts = pl.DataFrame({"prompt_id": [f"{n:012x}" for n in range(8)],
     "prompt": ["word " * n for n in range(1, 9)], "source": "s", "category": None})

@@ -7,29 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from tiny_checkpoint import write_checkpoint
-from workspace import REPOSITORY
+from helpers.tiny_checkpoint import write_checkpoint
+from helpers.workspace import REPOSITORY
 
 JOB = """
 import os, sys, threading
 from pathlib import Path
-from refusal_stability import command, engine
+from refusal_stability.core import cli
+from refusal_stability.engine import vllm_engine
 
 def main():
     folder = Path(sys.argv[1])
     entry = {"name": "m", "weights": str(folder), "gpus": 0, "dtype": "float32",
         "max_model_len": 512, "enforce_eager": True, "kv_cache_gib": 0.1}
-    engine.prepare_imports(entry)
-    llm = engine.load_engine(
+    vllm_engine.prepare_imports(entry)
+    llm = vllm_engine.load_engine(
         entry, folder, tensor_parallel_size=2, distributed_executor_backend="mp")
     from vllm import SamplingParams
     (_, worker) = llm.llm_engine.engine_core.engine_core.model_executor.workers
     os.kill(worker.proc.pid, 9)
     sampling = SamplingParams(temperature=1, seed=1, max_tokens=64)
-    list(engine.stream(llm, [([1, 2, 3], sampling)], 1))
+    list(vllm_engine.stream(llm, [([1, 2, 3], sampling)], 1))
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)
 """
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from workspace import REPOSITORY, Workspace
+from helpers.workspace import REPOSITORY, Workspace
 
 EXAMPLES = sorted(path.name for path in (REPOSITORY / "config/examples").glob("*.yaml"))
 ONE_GPU = {"gpu": 1, "nodes": 1, "tasks_per_gpu": 0, "mem_mb": 48000}

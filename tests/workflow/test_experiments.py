@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiment_runs import PROMPTS, check, labelled, without_most
-from refusal_stability import files
-from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import Workspace
+from helpers.experiment_runs import PROMPTS, check, labelled, without_most
+from helpers.workspace import Workspace
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.experiments import EXPERIMENT_TABLES
 
 # Each experiment, and whether something is sure to be found in labels like those below.
 EXPERIMENTS = {
@@ -74,7 +74,7 @@ def test_on_the_demo_all_run(finished: Workspace) -> None:
     for name in EXPERIMENTS:
         check(finished, name, result.stdout)
     # The jobs of the run were timed.
-    plans = files.read_csv(
+    plans = storage.read_csv(
         finished.run / "experiments/plan_seeds.csv", EXPERIMENT_TABLES["plan_seeds"]
     )
     known = plans.filter(plans["prompts_needed"].is_not_null())

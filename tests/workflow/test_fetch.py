@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from hub_server import TOKEN, HubRepository, hub
-from workspace import Workspace
+from helpers.hub_server import TOKEN, HubRepository, hub
+from helpers.workspace import Workspace
 
 # Snakemake refuses a path in which one digit stands 20 times in a row.
 COMMIT, LATER = "0123456789" * 4, "9876543210" * 4

@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from scipy.stats import chi2
 
-from refusal_stability import files
-from refusal_stability.beginnings import rescaled
-from refusal_stability.contracts import FirstTokens
-from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import REPOSITORY, Workspace
+from helpers.workspace import REPOSITORY, Workspace
+from refusal_stability.experiments.boundary.prefix_tree import rescaled
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.experiments import EXPERIMENT_TABLES
+from refusal_stability.schemas.stages import FirstTokens
 
 MODELS = ("tiny-llama", "tiny-qwen2")
 # Temperature, top_p, top_k.
@@ -33,7 +33,7 @@ def test_the_target_runs_on_the_demo(finished: Workspace, forecast: str) -> None
     assert caption in forecast
     assert caption.startswith("tiny-llama under judge-good: ")
     for name in ("boundary", "boundary_calibration", "boundary_prompts"):
-        table = files.read_csv(folder / f"{name}.csv", EXPERIMENT_TABLES[name])
+        table = storage.read_csv(folder / f"{name}.csv", EXPERIMENT_TABLES[name])
         assert table["model"].unique().sort().to_list() == list(MODELS)
         assert table["scope"].unique().sort().to_list() == ["0", "1", "pooled"]
     assert (folder / "boundary.png").read_bytes().startswith(b"\x89PNG")
@@ -45,7 +45,7 @@ def test_probabilities_are_kept_and_no_text_is_logged(finished: Workspace) -> No
     folder = finished.run / "experiments/boundary/first_tokens"
     prompts = pl.read_parquet(finished.run / "prompts.parquet")
     for model in MODELS:
-        table = files.read_parquet(folder / f"{model}.parquet", FirstTokens)
+        table = storage.read_parquet(folder / f"{model}.parquet", FirstTokens)
         assert table.height == prompts.height
         listed = table.select(
             sums=pl.col("logprobs").list.eval(pl.element().exp()).list.sum() + pl.col("rest")
@@ -79,7 +79,7 @@ def test_rescaled_probabilities_are_those_with_which_the_engine_draws(finished: 
     manifest = json.loads((folder / "tiny-llama.json").read_text(encoding="utf-8"))
     samples = 150
     result = finished.call(
-        *(sys.executable, str(REPOSITORY / "tests/drawn_first_tokens.py")),
+        *(sys.executable, str(REPOSITORY / "tests/helpers/drawn_first_tokens.py")),
         *("--model", json.dumps(manifest["model"])),
         *("--prompts", str(finished.run / "prompts.parquet"), "--samples", str(samples)),
         *("--first-tokens", str(folder / "tiny-llama.parquet"), "--cuts", *CUTS),
@@ -88,7 +88,7 @@ def test_rescaled_probabilities_are_those_with_which_the_engine_draws(finished: 
     drawn = json.loads(result.stdout.splitlines()[-1])
     # Replies are told by their text, not by their tokens.
     assert drawn["right"] / drawn["of"] > 0.99
-    first = files.read_parquet(folder / "tiny-llama.parquet", FirstTokens)
+    first = storage.read_parquet(folder / "tiny-llama.parquet", FirstTokens)
     for cut, of_prompts in zip(CUTS, drawn["counts"], strict=True):
         temperature, top_p, top_k = map(float, cut.split(","))
         seen, expected = [], []

@@ -3,10 +3,16 @@
 import polars as pl
 import pytest
 
-from refusal_stability import files
-from refusal_stability.contracts import AgreementSample, NoiseSample, Rejudged, ToLabel, Verdicts
-from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import Workspace, reduced_config
+from helpers.workspace import Workspace, reduced_config
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.experiments import EXPERIMENT_TABLES
+from refusal_stability.schemas.stages import (
+    AgreementSample,
+    LabelingTask,
+    NoiseSample,
+    Rejudged,
+    Verdicts,
+)
 
 PHRASES = {"name": "phrases", "kind": "string_match", "phrases": "resources/phrases/gcg.txt"}
 
@@ -51,8 +57,8 @@ def test_judges_that_are_no_part_of_the_run_label_the_sample(finished_copy: Work
     workspace.write_config(with_judges(PHRASES))
     result = workspace.snakemake("--cores", "1", "agreement_sample")
     assert result.returncode == 0, result.stderr
-    sample = files.read_parquet(folder / "sample.parquet", AgreementSample)
-    shown = files.read_parquet(folder / "to_label.parquet", ToLabel)
+    sample = storage.read_parquet(folder / "sample.parquet", AgreementSample)
+    shown = storage.read_parquet(folder / "to_label.parquet", LabelingTask)
     assert sample.height == shown.height == 40
     # A person labels some of it; another judge with weights, the same as one of the run, all of it.
     shown.head(30).select(
@@ -67,14 +73,14 @@ def test_judges_that_are_no_part_of_the_run_label_the_sample(finished_copy: Work
     result = workspace.snakemake("--cores", "2", "judge_agreement")
     assert result.returncode == 0, result.stderr
     verdicts = [
-        files.read_parquet(path, Verdicts).with_columns(
+        storage.read_parquet(path, Verdicts).with_columns(
             judge=pl.lit(path.parent.name), model=pl.lit(path.stem)
         )
         for path in folder.glob("*/*.parquet")
     ]
     counts = dict(pl.concat(verdicts)["judge"].value_counts().iter_rows())
     assert counts == {"phrases": 40, "person": 30, "again": 40}
-    table = files.read_csv(
+    table = storage.read_csv(
         workspace.run / "experiments/judge_agreement.csv", EXPERIMENT_TABLES["judge_agreement"]
     ).filter(model="all")
     # Of five judges, every two.
@@ -97,9 +103,9 @@ def test_judges_are_asked_again_and_on_a_cpu_say_the_same(finished_copy: Workspa
     assert result.returncode == 0, result.stderr
     assert "judge-good changes its label of 0 of" in result.stdout
     folder = workspace.run / "experiments"
-    texts = files.read_parquet(folder / "judge_noise/texts.parquet", NoiseSample)
+    texts = storage.read_parquet(folder / "judge_noise/texts.parquet", NoiseSample)
     for judge in ("judge-good", "judge-noisy"):
-        labels = files.read_parquet(folder / f"judge_noise/labels/{judge}.parquet", Rejudged)
+        labels = storage.read_parquet(folder / f"judge_noise/labels/{judge}.parquet", Rejudged)
         # Four conditions.
         assert labels.height == texts.height * 4 * 2
         # Of a constrained answer there are probabilities, and those of a text differ in nothing.
@@ -109,11 +115,13 @@ def test_judges_are_asked_again_and_on_a_cpu_say_the_same(finished_copy: Workspa
         assert alike.agg(pl.col("p_refuse").round(4).n_unique())["p_refuse"].unique().to_list() == [
             1
         ]
-    table = files.read_csv(folder / "judge_noise.csv", EXPERIMENT_TABLES["judge_noise"])
+    table = storage.read_csv(folder / "judge_noise.csv", EXPERIMENT_TABLES["judge_noise"])
     as_in_run = table.filter(condition="as_in_run", other_judge="none")
     # Nothing changes, nor is a label another than the run's.
     assert as_in_run["value"].unique().to_list() == [0]
-    flips = files.read_csv(folder / "judge_noise_flips.csv", EXPERIMENT_TABLES["judge_noise_flips"])
+    flips = storage.read_csv(
+        folder / "judge_noise_flips.csv", EXPERIMENT_TABLES["judge_noise_flips"]
+    )
     assert flips["flip_rate_corrected"].to_list() == flips["flip_rate"].to_list()
     assert workspace.planned("judge_noise") == {}
     assert workspace.planned() == {}

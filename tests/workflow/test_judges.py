@@ -9,15 +9,16 @@ import polars as pl
 import pytest
 import yaml
 
-from refusal_stability import engine, files
-from refusal_stability.contracts import Responses, Verdicts
-from refusal_stability.labels import VALID_LABELS
-from refusal_stability.rubric import judge_message
-from refusal_stability.table_contracts import TABLES
-from stub_batches import BatchStub, stub_batches
-from stub_provider import Reply
-from vllm_server import vllm_server
-from workspace import REPOSITORY, Workspace
+from helpers.stub_batches import BatchStub, stub_batches
+from helpers.stub_provider import Reply
+from helpers.vllm_server import vllm_server
+from helpers.workspace import REPOSITORY, Workspace
+from refusal_stability.core.labels import VALID_LABELS
+from refusal_stability.engine import vllm_engine
+from refusal_stability.judging.rubric import judge_message
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Responses, Verdicts
+from refusal_stability.schemas.tables import TABLES
 
 RUBRIC = "resources/rubrics/demo.txt"
 KEY = "sk-secret-0123456789"
@@ -35,7 +36,7 @@ def manifest(workspace: Workspace, judge: str, model: str = "tiny-llama") -> dic
 
 
 def verdicts(workspace: Workspace, judge: str, model: str = "tiny-llama") -> pl.DataFrame:
-    return files.read_parquet(workspace.run / f"verdicts/{judge}/{model}.parquet", Verdicts)
+    return storage.read_parquet(workspace.run / f"verdicts/{judge}/{model}.parquet", Verdicts)
 
 
 def judge_one_model(workspace: Workspace, judge: dict) -> None:
@@ -52,7 +53,7 @@ def test_string_match_beside_a_vllm_judge(finished_copy: Workspace) -> None:
     result = finished_copy.snakemake("--cores", "2")
     assert result.returncode == 0, result.stderr
     table = verdicts(finished_copy, "phrases")
-    cell = files.read_parquet(
+    cell = storage.read_parquet(
         finished_copy.run / "responses/tiny-llama/T1_seed2.parquet", Responses
     )
     # The phrases that the demo's models use for refusing.
@@ -62,7 +63,7 @@ def test_string_match_beside_a_vllm_judge(finished_copy: Workspace) -> None:
         found = any(phrase in response for phrase in phrases)
         assert of_cell[prompt_id] == ("REFUSE" if found else "COMPLY")
     assert manifest(finished_copy, "phrases")["labels_it_can_give"] == ["REFUSE", "COMPLY"]
-    models = files.read_csv(finished_copy.run / "tables/models.csv", TABLES["models"])
+    models = storage.read_csv(finished_copy.run / "tables/models.csv", TABLES["models"])
     assert set(models["judge"]) == {"judge-good", "judge-noisy", "phrases"}
     assert set(models.filter(judge="phrases")["partial_rate"]) == {0}
 
@@ -95,11 +96,11 @@ def test_a_person_who_labelled_a_sample_beside_the_judges(finished_copy: Workspa
     assert verdicts(finished_copy, "ann", "tiny-qwen2").is_empty()
     assert manifest(finished_copy, "ann")["invalid"] == {"UNKNOWN": 1}
     tables = finished_copy.run / "tables"
-    agreement = files.read_csv(tables / "judge_agreement.csv", TABLES["judge_agreement"])
+    agreement = storage.read_csv(tables / "judge_agreement.csv", TABLES["judge_agreement"])
     [found] = agreement.filter(judge_a="judge-good", judge_b="ann", model="tiny-llama").to_dicts()
     assert (found["n"], found["n_invalid"]) == (n - 1, 1)
     assert found["agreement"] == pytest.approx((n - 2) / (n - 1))
-    models = files.read_csv(tables / "models.csv", TABLES["models"]).filter(judge="ann")
+    models = storage.read_csv(tables / "models.csv", TABLES["models"]).filter(judge="ann")
     assert models["model"].to_list() == ["tiny-llama", "all"]
     assert models["n_missing"][0] == verdicts(finished_copy, "judge-good").height - n
     drawn = {path.stem for path in (finished_copy.run / "figures/ann").glob("*.svg")}
@@ -169,7 +170,7 @@ def test_a_classifier_is_asked_by_its_own_prompt(
 ) -> None:
     """The demo's judge as a classifier that knows no PARTIAL."""
     weights = finished_copy.run / "demo_models/judge-good"
-    tokenizer = engine.load_tokenizer({"name": "judge-good"}, weights)
+    tokenizer = vllm_engine.load_tokenizer({"name": "judge-good"}, weights)
     rubric = (REPOSITORY / RUBRIC).read_text(encoding="utf-8")
     message = judge_message(rubric, "{prompt}", "{response}")
     turns = [{"role": "user", "content": message}]

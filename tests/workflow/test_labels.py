@@ -12,13 +12,14 @@ import polars as pl
 import pytest
 import yaml
 
-from latex import problems
-from refusal_stability import files
-from refusal_stability.contracts import PromptInfo, Stability, Verdicts
-from refusal_stability.labels import VALID_LABELS
-from refusal_stability.table_contracts import TABLES
-from refusal_stability.words import decimals
-from workspace import Workspace, copy_repository
+from helpers.latex_reader import problems
+from helpers.workspace import Workspace, copy_repository
+from refusal_stability.core import hashing
+from refusal_stability.core.labels import VALID_LABELS
+from refusal_stability.core.text import decimals
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Stability, Verdicts
+from refusal_stability.schemas.tables import TABLES
 
 JUDGES, MODELS = ("strict", "kind"), ("llama", "qwen")
 TEMPERATURES, SEEDS, PROMPTS = ("0.0", "0.7"), (1, 2, 3), 12
@@ -118,10 +119,10 @@ def test_lint_finds_nothing(workspace: Workspace) -> None:
 
 
 def test_every_file_keeps_its_contract(imported: Workspace) -> None:
-    prompts = files.read_parquet(imported.run / "prompts.parquet", PromptInfo)
+    prompts = storage.read_parquet(imported.run / "prompts.parquet", PromptInfo)
     assert prompts.equals(info())
     for judge, model in product(JUDGES, MODELS):
-        table = files.read_parquet(imported.run / f"verdicts/{judge}/{model}.parquet", Verdicts)
+        table = storage.read_parquet(imported.run / f"verdicts/{judge}/{model}.parquet", Verdicts)
         absent = (judge, model) == ("kind", "qwen")
         assert table.height == len(TEMPERATURES) * len(SEEDS) * PROMPTS - absent
         of_model = labels(judge).filter(pl.col("model").str.ends_with(model))
@@ -129,10 +130,10 @@ def test_every_file_keeps_its_contract(imported: Workspace) -> None:
         found = table.select(expected.columns).cast({"label": pl.String})
         assert found.sort(pl.all()).equals(expected.sort(pl.all()))
     for judge in JUDGES:
-        table = files.read_parquet(imported.run / f"stability/{judge}.parquet", Stability)
+        table = storage.read_parquet(imported.run / f"stability/{judge}.parquet", Stability)
         assert set(table["model"]) == set(MODELS)
     for name, contract in TABLES.items():
-        files.read_csv(imported.run / f"tables/{name}.csv", contract)
+        storage.read_csv(imported.run / f"tables/{name}.csv", contract)
     assert {path.name for path in (imported.run / "figures").iterdir()} == set(JUDGES)
 
 
@@ -146,7 +147,7 @@ def test_the_manifest_says_what_was_read(imported: Workspace) -> None:
     manifest = json.loads((imported.run / "labels.json").read_text(encoding="utf-8"))
     assert [file["path"] for file in manifest["files"]] == CONFIG["labels"]
     assert [file["rows"] for file in manifest["files"]] == [144, 143]
-    assert manifest["files"][0]["sha256"] == files.sha256_file(imported.folder / "strict.csv")
+    assert manifest["files"][0]["sha256"] == hashing.sha256_file(imported.folder / "strict.csv")
     assert manifest["models"] == {"llama": ["x/llama"], "qwen": ["x/qwen", "x_qwen"]}
     assert manifest["labels"]["kind"]["llama"]["UNKNOWN"] == 1
 
@@ -172,7 +173,7 @@ def test_the_report_is_written_with_what_is_known(imported: Workspace) -> None:
     result = imported.snakemake("--report", "report.html")
     assert result.returncode == 0, result.stderr
     html = (imported.folder / "report.html").read_text(encoding="utf-8")
-    models = files.read_csv(imported.run / "tables/models.csv", TABLES["models"])
+    models = storage.read_csv(imported.run / "tables/models.csv", TABLES["models"])
     for row in models.rows(named=True):
         assert f"{decimals(row['mean_ssi'])} [{decimals(row['mean_ssi_low'])}, " in html
 

@@ -5,8 +5,8 @@ import sys
 
 import polars as pl
 
-from refusal_stability.files import sha256_text
-from workspace import Workspace
+from helpers.workspace import Workspace
+from refusal_stability.core.hashing import sha256_text
 
 # Read in one step by vLLM on a CPU.
 STEP_TOKENS = 4096

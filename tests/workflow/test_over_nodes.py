@@ -10,7 +10,7 @@ import os
 import polars as pl
 import pytest
 
-from workspace import Workspace
+from helpers.workspace import Workspace
 
 ONE, TWO = (f"results/reduced/responses/{model}/T0_seed1" for model in ("one-node", "two-nodes"))
 
@@ -30,7 +30,7 @@ def two_nodes(workspace: Workspace) -> Workspace:
 def test_replies_over_two_nodes_are_those_of_one(
     two_nodes: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in = str(two_nodes.folder / "tests/stand_in_srun")
+    stand_in = str(two_nodes.folder / "tests/helpers/stand_in_srun")
     monkeypatch.setenv("PATH", os.pathsep.join([stand_in, os.environ["PATH"]]))
     result = two_nodes.snakemake("--cores", "2", f"{ONE}.parquet", f"{TWO}.parquet")
     assert result.returncode == 0, result.stderr

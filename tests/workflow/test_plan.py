@@ -1,6 +1,6 @@
 """What Snakemake plans to run, before anything has been run."""
 
-from workspace import Workspace
+from helpers.workspace import Workspace
 
 
 def test_the_study_plans_80_cells_with_the_slurm_profile(workspace: Workspace) -> None:

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from workspace import Workspace
+from helpers.workspace import Workspace
 
 # What vLLM keeps together on a CPU: of a prefix that was read, whole blocks are known.
 BLOCK = 128

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from workspace import Workspace
+from helpers.workspace import Workspace
 
 
 def with_prompts(workspace: Workspace, prompts: dict) -> None:

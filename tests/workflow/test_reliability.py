@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from workspace import REPOSITORY, Workspace
+from helpers.workspace import REPOSITORY, Workspace
 
 
 def reliability(name: str, *arguments: str) -> str:

@@ -9,12 +9,12 @@ import shutil
 import polars as pl
 from playwright.sync_api import expect
 
-from browser import browser, open_view, opened
-from refusal_stability import files
-from refusal_stability.contracts import Prompts, Responses
-from refusal_stability.table_contracts import TABLES
-from refusal_stability.words import decimals
-from workspace import Workspace
+from helpers.browser import browser, open_view, opened
+from helpers.workspace import Workspace
+from refusal_stability.core.text import decimals
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses
+from refusal_stability.schemas.tables import TABLES
 
 PAGE = "results/reduced/stability_report.html"
 VIEWS = ("Explore", "Prompts", "Reading this", "Answer")
@@ -30,9 +30,9 @@ def written(workspace: Workspace, **settings: str) -> str:
 
 def texts(workspace: Workspace) -> set[str]:
     """Every prompt and reply of the run."""
-    prompts = files.read_parquet(workspace.run / "prompts.parquet", Prompts)["prompt"]
+    prompts = storage.read_parquet(workspace.run / "prompts.parquet", Prompts)["prompt"]
     replies = [
-        files.read_parquet(path, Responses)["response"]
+        storage.read_parquet(path, Responses)["response"]
         for path in sorted((workspace.run / "responses").rglob("*.parquet"))
     ]
     found = set(pl.concat([prompts, *replies]))
@@ -63,7 +63,7 @@ def test_the_page_of_a_run_holds_no_prompt_and_no_reply(finished: Workspace) -> 
 
 
 def test_the_page_of_a_run_opens_and_has_its_numbers(finished: Workspace) -> None:
-    models = files.read_csv(finished.run / "tables/models.csv", TABLES["models"])
+    models = storage.read_csv(finished.run / "tables/models.csv", TABLES["models"])
     with browser() as chrome, opened(chrome, finished.folder / PAGE) as page:
         for view in VIEWS:
             open_view(page, view)
@@ -80,7 +80,7 @@ def test_text_that_is_asked_for_is_behind_a_click(finished_copy: Workspace) -> N
     for text in texts(finished_copy):
         assert json.dumps(text)[1:-1] in found
         assert text not in html
-    prompts = files.read_parquet(finished_copy.run / "prompts.parquet", Prompts)
+    prompts = storage.read_parquet(finished_copy.run / "prompts.parquet", Prompts)
     prompt_id, prompt = prompts.row(0)[:2]
     with (
         browser() as chrome,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace import Workspace
+from helpers.workspace import Workspace
 
 AGGREGATES = {"stability": 2, "statistics": 1, "figures": 2, "cost": 1, "report_page": 1}
 
@@ -42,6 +42,16 @@ def comment_everywhere(workspace: Workspace) -> None:
     assert rules
     for path in [*scripts, *rules, workspace.folder / "Snakefile"]:
         path.write_text(path.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
+
+
+def comment_in(module: str) -> Callable[[Workspace], None]:
+    """A comment at the end of a module of the package."""
+
+    def change(workspace: Workspace) -> None:
+        path = workspace.folder / "workflow/scripts/refusal_stability" / module
+        path.write_text(path.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
+
+    return change
 
 
 def touch_all(workspace: Workspace) -> None:
@@ -92,12 +102,21 @@ ONE_MODEL = {"generate": 4, "judge": 2, **AGGREGATES}
 NEW_CELLS = {"generate": 4, "judge": 4, **AGGREGATES}
 STATISTICS_AND_AFTER = {"statistics": 1, "figures": 2, "report_page": 1}
 RUBRIC = "resources/rubrics/demo.txt"
-VERSIONS = "workflow/scripts/refusal_stability/versions.py"
+VERSIONS = "workflow/scripts/refusal_stability/core/versions.py"
 
 CONTRACT: dict[str, tuple[Callable[[Workspace], None], dict[str, int]]] = {
     "nothing": (lambda _: None, {}),
     "inputs touched": (touch_all, {}),
     "a comment in every script, module and rule": (comment_everywhere, AGGREGATES),
+    # Cheap stages rerun by what their scripts import, and by nothing else.
+    "a module that only the page imports": (comment_in("report/charts.py"), {"report_page": 1}),
+    "a module that the tables import through another": (
+        comment_in("statistics/hypergeometric.py"),
+        {"statistics": 1, "figures": 2, "report_page": 1},
+    ),
+    "a module of the account": (comment_in("costs/table.py"), {"cost": 1, "report_page": 1}),
+    "a module of an experiment": (comment_in("experiments/scoring/analysis.py"), {}),
+    "a module of engines": (comment_in("engine/vllm_engine.py"), {}),
     "a verdict removed": (
         remove("verdicts/judge-good/tiny-llama.parquet", "verdicts/judge-good/tiny-llama.json"),
         {"judge": 1, **AGGREGATES, "stability": 1},

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from experiment_runs import PROMPTS, check, labelled, without_most
-from refusal_stability import files
-from refusal_stability.experiment_contracts import EXPERIMENT_TABLES
-from workspace import Workspace, reduced_config
+from helpers.experiment_runs import PROMPTS, check, labelled, without_most
+from helpers.workspace import Workspace, reduced_config
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.experiments import EXPERIMENT_TABLES
 
 # Each experiment, and what is sure to be found in labels like those below.
 EXPERIMENTS = {
@@ -92,7 +92,7 @@ def test_on_the_demo_all_run(finished_copy: Workspace) -> None:
     for name in EXPERIMENTS:
         check(finished_copy, name, result.stdout)
     # The jobs of the pilot were timed.
-    cost = files.read_csv(
+    cost = storage.read_csv(
         finished_copy.run / "experiments/pilot_cost.csv", EXPERIMENT_TABLES["pilot_cost"]
     )
     assert cost["hours"].min() > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace import Workspace, copy_repository, reduced_config
+from helpers.workspace import Workspace, copy_repository, reduced_config
 
 CELLS = ("T0_seed1", "T0_seed2", "T1_seed1", "T1_seed2")
 MODELS = ("tiny-llama", "tiny-qwen2")

@@ -1,4 +1,4 @@
-"""Jobs on a real Slurm: one machine, pretended GPUs (tests/slurm/cluster.sh)."""
+"""Jobs on a real Slurm: one machine, pretended GPUs (tests/helpers/slurm_cluster.sh)."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slurm_cluster import (
+from helpers.slurm_cluster import (
     PROFILE,
     QUICK,
     fill_in_profile,
@@ -22,7 +22,7 @@ from slurm_cluster import (
     run_on_slurm,
     slurm_cluster,
 )
-from workspace import Workspace, copy_repository
+from helpers.workspace import Workspace, copy_repository
 
 SNAKEMAKE = Path(sys.executable).parent / "snakemake"
 KEYS = ["slurm_account", "slurm_partition", "precommand"]

@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
+from helpers.slurm_cluster import output_of, slurm_cluster
+from helpers.workspace import Workspace, tables
 from reliability.slurm_run import STAGES, Run, wait_until
-from slurm_cluster import output_of, slurm_cluster
-from workspace import Workspace, tables
 
 
 def test_a_killed_snakemake_starts_no_job_twice_and_a_cancelled_job_is_named(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from slurm_cluster import fill_in_profile, run_on_slurm, slurm_cluster
-from workspace import Workspace
+from helpers.slurm_cluster import fill_in_profile, run_on_slurm, slurm_cluster
+from helpers.workspace import Workspace
 
 
 def test_the_profile_needs_one_line_more(

@@ -34,7 +34,9 @@ rule first_tokens:
         model=lambda wildcards: settings(
             {
                 key: value
-                for key, value in model_settings.told(MODELS[wildcards.model]).items()
+                for key, value in model_settings.job_settings(
+                    MODELS[wildcards.model]
+                ).items()
                 if key not in OF_DRAWING
             }
         ),
@@ -44,7 +46,7 @@ rule first_tokens:
         "Asking {wildcards.model} for its first tokens"
     shell:
         launched(
-            "python workflow/scripts/first_tokens.py --model {params.model:q}", MODELS
+            f"python {SCRIPTS}/first_tokens.py" " --model {params.model:q}", MODELS
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q} --tokens {params.tokens}"
         " --output {output.first_tokens:q} > {log:q} 2>&1"
@@ -53,17 +55,8 @@ rule first_tokens:
 rule boundary:
     """Forecast from first tokens which prompts flip, and look whether they do."""
     input:
-        script="workflow/scripts/boundary.py",
-        package=experiment_package(
-            "boundary",
-            "beginnings",
-            "forecasts",
-            "ranking",
-            "boundary_figure",
-            "comparisons",
-            "summaries",
-            "tables",
-        ),
+        script=own_file("workflow/scripts/boundary.py"),
+        package=package("boundary"),
         prompts=PROMPTS,
         first_tokens=expand(f"{FIRST_TOKENS}.parquet", model=WITH_PROBABILITIES),
         responses=expand(

@@ -18,50 +18,45 @@ from snakemake.settings.types import DeploymentMethod
 gc.set_threshold(50_000, 10, 10)
 
 # The package lies beside the scripts and needs no installation.
-sys.path.insert(0, "workflow/scripts")
+sys.path.insert(0, str(Path(workflow.current_basedir).parent / "scripts"))
 
-from refusal_stability import (
-    command,
-    experiment_settings,
-    formats,
-    hub_weights,
-    human_labels,
-    judge_settings,
-    model_settings,
-    prompt_settings,
-    report_settings,
-    versions,
-    yaml_keys,
-)
-from refusal_stability.cells import temperature_text
-from refusal_stability.config import (
-    DEMO_PREFIX,
-    checked_config,
-    is_folder,
-    is_on_hub,
-    with_overrides,
-)
-from refusal_stability.errors import RefusalStabilityError
-from refusal_stability.label_pairs import label_pairs
-from refusal_stability.live_tables import LiveTables
+from refusal_stability.controller import code, duplicate_keys
+from refusal_stability.controller.check_config import checked_config, with_overrides
+from refusal_stability.settings.weights import DEMO_PREFIX, is_folder, is_on_hub
+from refusal_stability.core import cli, formats, versions
+from refusal_stability.core.cells import CELL_NAME, cell_name, temperature_text
+from refusal_stability.core.errors import RefusalStabilityError
+from refusal_stability.core.repository import ROOT, own_file
+from refusal_stability.hub import weights as hub_weights
+from refusal_stability.imported_labels import human as human_labels
+from refusal_stability.imported_labels.pairs import label_pairs
+from refusal_stability.report.captions import CaptionTables
+from refusal_stability.settings import experiments as experiment_settings
+from refusal_stability.settings import judges as judge_settings
+from refusal_stability.settings import models as model_settings
+from refusal_stability.settings import prompts as prompt_settings
+from refusal_stability.controller import check_prompts
+from refusal_stability.settings import report as report_settings
 
 # With --sdm conda, each job has the Python of its environment.
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
-    command.prefer_conda_environments()
+    cli.prefer_conda_environments()
 else:
-    command.prefer_this_python()
+    cli.prefer_this_python()
 
-DEMO_MODELS_FILE = "resources/demo/models.yaml"
+# In commands, as they are: a module knows no names of this file when it fills them in.
+SCRIPTS = shlex.quote(own_file("workflow/scripts"))
+DEMO_MODELS_FILE = own_file("resources/demo/models.yaml")
 DEMO_MODELS = yaml.safe_load(Path(DEMO_MODELS_FILE).read_text())
 
 try:
     if workflow.is_main_process:
         for path in workflow.configfiles:
-            yaml_keys.check(Path(path))
+            duplicate_keys.check(Path(path))
     config.update(
         checked_config(
             with_overrides(config, workflow.config_settings.config_args),
-            schema_file=Path("workflow/schemas/config.schema.yaml"),
+            schema_file=ROOT / "workflow/schemas/config.schema.yaml",
             config_file=", ".join(
                 [*map(str, workflow.configfiles)]
                 + ["--config"] * bool(workflow.config_settings.config_args)
@@ -70,7 +65,7 @@ try:
         )
     )
     if "prompts" in config:
-        prompt_settings.check_made_prompts(
+        check_prompts.check_made_prompts(
             config["prompts"], Path("results", config["run"], "prompts.json")
         )
     if workflow.is_main_process:
@@ -105,7 +100,7 @@ if workflow.is_main_process:
 
 RUN = f"results/{config['run']}"
 # Captions of the report print numbers from the tables as they are when it is written.
-config["tables"] = LiveTables(Path(RUN, "tables"))
+config["tables"] = CaptionTables(Path(RUN, "tables"))
 
 # Labels come with their models and judges; nothing is known of these but their names.
 MODELS = {model["name"]: model for model in config.get("models", [])} | {
@@ -115,7 +110,7 @@ JUDGES = {judge["name"]: judge for judge in config.get("judges", [])} | {
     judge: None for judge, _ in LABEL_PAIRS
 }
 # They label a sample of the responses only (judge_experiments.smk).
-SAMPLE_JUDGES = {judge["name"]: judge for judge in judge_settings.of_sample(config)}
+SAMPLE_JUDGES = {judge["name"]: judge for judge in judge_settings.sample_judges(config)}
 # What is judged by whom.
 PAIRS = LABEL_PAIRS or list(product(JUDGES, MODELS))
 TEMPERATURES = [temperature_text(value) for value in config.get("temperatures", [])]
@@ -165,7 +160,7 @@ SHARED_CACHE = (
 CALLS = f"{RUN}/cache/calls"
 BUDGET = f"--budget {CALLS} {config['budget']['calls']}" if "budget" in config else ""
 PROMPTS = f"{RUN}/prompts.parquet"
-CELL = f"{RUN}/responses/{{model}}/T{{temperature}}_seed{{seed}}"
+CELL = f"{RUN}/responses/{{model}}/{CELL_NAME}"
 VERDICTS = f"{RUN}/verdicts/{{judge}}/{{model}}"
 STABILITY = f"{RUN}/stability/{{judge}}.parquet"
 DEMO_WEIGHTS = f"{RUN}/demo_models/{{demo_model}}"
@@ -333,19 +328,21 @@ def resource_by_model(value):
 
 # The page that people read, and its template, style and scripts.
 REPORT_PAGE = f"{RUN}/stability_report.html"
-PAGE_RESOURCES = sorted(map(str, Path("resources/report").glob("*.*")))
+PAGE_RESOURCES = sorted(map(str, Path(own_file("resources/report")).glob("*.*")))
 
 
-def package(*modules):
-    """The modules behind a cheap rule, as inputs: it reruns when one of them is edited."""
-    return [f"workflow/scripts/refusal_stability/{module}.py" for module in modules]
+def package(script):
+    """The modules behind a cheap rule's script, as inputs: it reruns when one of them is edited."""
+    return list(
+        map(str, code.modules_behind(Path(own_file(f"workflow/scripts/{script}.py"))))
+    )
 
 
 # An experiment's cells are made by the same command, of other prompts.
 def generate_command(prompts, entries):
     """The command of a cell, whose job has `responses` and `manifest` as outputs."""
     command = launched(
-        "python workflow/scripts/generate.py --model {params.model:q}", entries
+        f"python {SCRIPTS}/generate.py" " --model {params.model:q}", entries
     )
     return (
         f"{command} --fetched {{input.fetched:q}}"
@@ -358,9 +355,7 @@ def generate_command(prompts, entries):
 # The verdicts of an experiment are made by the same command, of other cells.
 def judge_command(responses, grid):
     """The command of a judge's job on the cells of one model, in a folder of its name."""
-    command = launched(
-        "python workflow/scripts/judge.py --judge {params.judge:q}", JUDGES
-    )
+    command = launched(f"python {SCRIPTS}/judge.py" " --judge {params.judge:q}", JUDGES)
     return (
         f"{command} --fetched {{input.fetched:q}}"
         " --prompts {input.prompts:q}"

@@ -7,17 +7,8 @@ localrules:
 rule cost:
     """Sum up calls, tokens, time, GPU-hours and money, by stage, judge and model."""
     input:
-        script="workflow/scripts/cost.py",
-        package=package(
-            "costs",
-            "measured",
-            "prices",
-            "amounts",
-            "table_contracts",
-            "table_columns",
-            "labels",
-            "files",
-        ),
+        script=own_file("workflow/scripts/cost.py"),
+        package=package("cost"),
         # Made after all cells of their model, whose manifests and benchmark files are read too.
         manifests=[
             f"{VERDICTS.format(judge=judge, model=model)}.json"

@@ -2,7 +2,7 @@
 rule train_demo_model:
     """Train one tiny model of the embedded demo: a standard transformers checkpoint."""
     input:
-        corpus="resources/demo/corpus.yaml",
+        corpus=own_file("resources/demo/corpus.yaml"),
     output:
         [f"{DEMO_WEIGHTS}/{file}" for file in CHECKPOINT],
     log:
@@ -14,7 +14,7 @@ rule train_demo_model:
     params:
         # Not an input: another rubric is put to the judges as they are, as it would be to real
         # ones; it trains nothing and generates nothing anew.
-        rubric="resources/rubrics/demo.txt",
+        rubric=own_file("resources/rubrics/demo.txt"),
         specs=DEMO_MODELS_FILE,
         # Not the file but one model's entry reruns it: editing one does not train the others.
         spec=lambda wildcards: json.dumps(DEMO_MODELS[wildcards.demo_model]),
@@ -23,6 +23,7 @@ rule train_demo_model:
     message:
         "Training the demo model {wildcards.demo_model}"
     shell:
-        "python workflow/scripts/train_demo_model.py --spec {params.specs:q} --name {wildcards.demo_model}"
+        f"python {SCRIPTS}/train_demo_model.py"
+        " --spec {params.specs:q} --name {wildcards.demo_model}"
         " --corpus {input.corpus:q} --rubric {params.rubric:q}"
         " --output {params.folder:q} > {log:q} 2>&1"

@@ -1,6 +1,8 @@
 # Takes: prompts and a model's weights. Makes: the experiment `determinism`, on jobs of its own: what
 # is repeated on purpose comes from no cache.
-from refusal_stability import determinism, model_settings
+from refusal_stability.engine import determinism
+from refusal_stability.settings import models
+from refusal_stability.settings import models as model_settings
 
 DETERMINISM_SETTINGS = config["experiments"]["determinism"]
 DETERMINISM_MODEL = experiment_settings.determinism_model(config)
@@ -12,7 +14,7 @@ if DETERMINISM_MODEL:
             **DETERMINISM_MODEL,
             "determinism": mode,
         }
-        for mode in determinism.MODES
+        for mode in models.MODES
     }
 DETERMINISM_SEEDS = DETERMINISM_SETTINGS.get("seeds", SEEDS)
 DETERMINISM_PROBLEM = ""
@@ -75,14 +77,14 @@ rule determinism_test:
         **engine_resources(DETERMINISM_ARMS, "model"),
     params:
         model=lambda wildcards: settings(
-            model_settings.told(DETERMINISM_ARMS[wildcards.model])
+            model_settings.job_settings(DETERMINISM_ARMS[wildcards.model])
         ),
         version=versions.GENERATION,
     message:
         "Testing {wildcards.model}"
     shell:
         launched(
-            "python workflow/scripts/determinism_test.py --model {params.model:q}",
+            f"python {SCRIPTS}/determinism_test.py" " --model {params.model:q}",
             DETERMINISM_ARMS,
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q}"
@@ -98,7 +100,7 @@ rule determinism_passes:
         test=f"{DETERMINISM}/tests/{{model}}.json",
     output:
         responses=expand(
-            f"{DETERMINISM}/responses/{{model}}/T0_seed{{seed}}.parquet",
+            f"{DETERMINISM}/responses/{{model}}/{cell_name(0, '{seed}')}.parquet",
             seed=DETERMINISM_SEEDS,
             allow_missing=True,
         ),
@@ -116,7 +118,7 @@ rule determinism_passes:
         **engine_resources(DETERMINISM_ARMS, "model"),
     params:
         model=lambda wildcards: settings(
-            model_settings.told(DETERMINISM_ARMS[wildcards.model])
+            model_settings.job_settings(DETERMINISM_ARMS[wildcards.model])
         ),
         version=versions.GENERATION,
         seeds=DETERMINISM_SEEDS,
@@ -125,7 +127,7 @@ rule determinism_passes:
         "Asking {wildcards.model} again and again"
     shell:
         launched(
-            "python workflow/scripts/determinism_passes.py --model {params.model:q}",
+            f"python {SCRIPTS}/determinism_passes.py" " --model {params.model:q}",
             DETERMINISM_ARMS,
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q}"
@@ -137,14 +139,8 @@ rule determinism:
     """Compare the ways to run the engine: equal replies, equal labels, flips lost."""
     input:
         refused(DETERMINISM_PROBLEM) if DETERMINISM_PROBLEM else [],
-        script="workflow/scripts/determinism.py",
-        package=experiment_package(
-            "determinism_effect",
-            "determinism_figure",
-            "determinism",
-            "tests_of_difference",
-            "live_tables",
-        ),
+        script=own_file("workflow/scripts/determinism.py"),
+        package=package("determinism"),
         tests=expand(f"{DETERMINISM}/tests/{{arm}}.json", arm=DETERMINISM_ARMS),
         passes=expand(f"{DETERMINISM}/passes/{{arm}}.parquet", arm=DETERMINISM_ARMS),
         verdicts=expand(
@@ -165,7 +161,7 @@ rule determinism:
     params:
         model=DETERMINISM_MODEL["name"] if DETERMINISM_MODEL else "",
         judge=list(JUDGES)[0],
-        arms=determinism.MODES,
+        arms=models.MODES,
         folder=lambda wildcards, output: Path(output.table).parent,
     message:
         "Comparing the ways to run the engine"

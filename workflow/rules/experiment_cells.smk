@@ -3,7 +3,9 @@
 #
 # What the run's cells have been asked comes from the cache, and the other way round: a model with the
 # same settings gives the same prompt the same reply at the same seed.
-from refusal_stability import judge_settings, model_settings, names
+from refusal_stability.core import names
+from refusal_stability.settings import judges as judge_settings
+from refusal_stability.settings import models as model_settings
 
 # By name: the models of the run, and the arms that experiments derive from them.
 ARMS = MODELS | {
@@ -14,7 +16,7 @@ ARMS = MODELS | {
 EXPERIMENTS_WITH_CELLS = "|".join(EXPERIMENT_CELLS) or "(?!)"
 EVERY_ARM = "|".join(map(re.escape, ARMS))
 EXPERIMENT = f"{EXPERIMENTS}/{{experiment}}"
-ARM_CELL = f"{EXPERIMENT}/responses/{{model}}/T{{temperature}}_seed{{seed}}"
+ARM_CELL = f"{EXPERIMENT}/responses/{{model}}/{CELL_NAME}"
 ARM_VERDICTS = f"{EXPERIMENT}/verdicts/{{judge}}/{{model}}"
 
 
@@ -28,9 +30,9 @@ rule generate_arm:
         responses=f"{ARM_CELL}.parquet",
         manifest=f"{ARM_CELL}.json",
     log:
-        f"{RUN}/logs/experiments/{{experiment}}/generate/{{model}}/T{{temperature}}_seed{{seed}}.log",
+        f"{RUN}/logs/experiments/{{experiment}}/generate/{{model}}/{CELL_NAME}.log",
     benchmark:
-        f"{EXPERIMENT}/benchmarks/generate/{{model}}/T{{temperature}}_seed{{seed}}.tsv"
+        f"{EXPERIMENT}/benchmarks/generate/{{model}}/{CELL_NAME}.tsv"
     wildcard_constraints:
         experiment=EXPERIMENTS_WITH_CELLS,
         model=names.pattern(ARMS, with_weights=True),
@@ -42,7 +44,9 @@ rule generate_arm:
     resources:
         **engine_resources(ARMS, "model"),
     params:
-        model=lambda wildcards: settings(model_settings.told(ARMS[wildcards.model])),
+        model=lambda wildcards: settings(
+            model_settings.job_settings(ARMS[wildcards.model])
+        ),
         version=versions.GENERATION,
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}, for {wildcards.experiment}"
@@ -96,7 +100,9 @@ rule judge_arm:
     resources:
         **engine_resources(JUDGES, "judge"),
     params:
-        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
+        judge=lambda wildcards: settings(
+            judge_settings.job_settings(JUDGES[wildcards.judge])
+        ),
         version=versions.JUDGING,
         grid=arm_grid,
         responses=f"{EXPERIMENT}/responses/{{model}}",
@@ -126,7 +132,7 @@ use rule judge_arm as judge_arm_without_gpu with:
         api=lambda wildcards: int("model" in JUDGES[wildcards.judge]),
     params:
         judge=lambda wildcards: json.dumps(
-            judge_settings.told(JUDGES[wildcards.judge]), sort_keys=True
+            judge_settings.job_settings(JUDGES[wildcards.judge]), sort_keys=True
         ),
         version=versions.JUDGING,
         grid=arm_grid,

@@ -19,27 +19,6 @@ PAIR_OF_RUN = [
 ] or list(MODELS)[:2]
 
 
-def experiment_package(*modules):
-    """The modules behind an experiment, as inputs."""
-    return package(
-        *modules,
-        "experiments",
-        "experiment_inputs",
-        "experiment_figures",
-        "words",
-        "figure_parts",
-        "grid",
-        "stability",
-        "resampling",
-        "experiment_contracts",
-        "table_contracts",
-        "table_columns",
-        "contracts",
-        "labels",
-        "files",
-    )
-
-
 def experiment_figure(name):
     """An experiment's figure, whose caption in the report is the one on the terminal."""
     return report(
@@ -95,7 +74,7 @@ def arm_responses(wildcards):
     """All cells of an experiment's model."""
     cells = EXPERIMENT_CELLS[wildcards.experiment]
     return expand(
-        f"{EXPERIMENTS}/{{experiment}}/responses/{{model}}/T{{temperature}}_seed{{seed}}.parquet",
+        f"{EXPERIMENTS}/{{experiment}}/responses/{{model}}/{CELL_NAME}.parquet",
         experiment=wildcards.experiment,
         model=wildcards.model,
         temperature=cells.temperatures,

@@ -13,10 +13,8 @@ localrules:
 rule compare:
     """Compare two models, or two runs, on the same prompts."""
     input:
-        script="workflow/scripts/compare.py",
-        package=experiment_package(
-            "compare", "summaries", "tests_of_difference", "tables", "live_tables"
-        ),
+        script=own_file("workflow/scripts/compare.py"),
+        package=package("compare"),
         prompts=PROMPTS,
         verdicts_a=compared_verdicts(0),
         verdicts_b=compared_verdicts(1),
@@ -50,10 +48,8 @@ rule compare:
 rule plan_seeds:
     """Say how many prompts and seeds a wanted precision takes, and what they cost."""
     input:
-        script="workflow/scripts/plan_seeds.py",
-        package=experiment_package(
-            "plan_seeds", "design_hours", "measured", "rates", "amounts", "tables"
-        ),
+        script=own_file("workflow/scripts/plan_seeds.py"),
+        package=package("plan_seeds"),
         prompts=PROMPTS,
         verdicts=ALL_VERDICTS,
     output:
@@ -83,14 +79,8 @@ rule plan_seeds:
 rule category_probe:
     """Compare the stability of prompts of several categories."""
     input:
-        script="workflow/scripts/category_probe.py",
-        package=experiment_package(
-            "category_probe",
-            "summaries",
-            "tests_of_difference",
-            "tables",
-            "live_tables",
-        ),
+        script=own_file("workflow/scripts/category_probe.py"),
+        package=package("category_probe"),
         prompts=PROMPTS,
         verdicts=ALL_VERDICTS,
     output:
@@ -117,10 +107,8 @@ rule category_probe:
 rule scoring:
     """Compare three-way with binary scoring, over thresholds."""
     input:
-        script="workflow/scripts/scoring.py",
-        package=experiment_package(
-            "scoring", "summaries", "tests_of_difference", "tables"
-        ),
+        script=own_file("workflow/scripts/scoring.py"),
+        package=package("scoring"),
         prompts=PROMPTS,
         verdicts=ALL_VERDICTS,
     output:

@@ -1,7 +1,8 @@
 # Takes: a run of which jobs failed. Makes: its last lines, which say which and where their logs are.
 from snakemake.logging import logger
 
-from refusal_stability import failed_jobs, slurm_queue
+from refusal_stability.controller import failures
+from refusal_stability.controller import slurm as slurm_queue
 
 
 onerror:
@@ -11,4 +12,4 @@ onerror:
         waiting = sum(bool(job.output) for job in workflow.scheduler.remaining_jobs)
         executor = workflow.scheduler._executor
         logs = executor.slurm_logdir if slurm_queue.is_slurm(executor) else None
-        logger.error(failed_jobs.summary(failed, waiting, logs))
+        logger.error(failures.summary(failed, waiting, logs))

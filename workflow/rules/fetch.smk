@@ -23,6 +23,7 @@ rule fetch_weights:
         "Fetching {params.weights}, revision {params.revision}"
     # Descriptor 3 is the terminal, for the bars; all that is said goes to the log.
     shell:
-        "python workflow/scripts/fetch_weights.py --weights {params.weights:q}"
+        f"python {SCRIPTS}/fetch_weights.py"
+        " --weights {params.weights:q}"
         " --revision {params.revision:q} --output {output:q} {resources.pickles}"
         " --progress 3 3>&2 > {log:q} 2>&1"

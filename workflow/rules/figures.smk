@@ -2,20 +2,8 @@
 rule figures:
     """Draw every figure under one judge; nothing is computed here."""
     input:
-        script="workflow/scripts/figures.py",
-        package=package(
-            "figures",
-            "figure_parts",
-            "stability_figures",
-            "sampling_figures",
-            "comparison_figures",
-            "words",
-            "contracts",
-            "table_contracts",
-            "table_columns",
-            "labels",
-            "files",
-        ),
+        script=own_file("workflow/scripts/figures.py"),
+        package=package("figures"),
         stability=STABILITY,
         tables=STATISTICS_TABLES,
     output:

@@ -1,5 +1,6 @@
 # Takes: prompts and a model's weights, or its API. Makes: the replies of one cell and their manifest.
-from refusal_stability import model_settings, names
+from refusal_stability.core import names
+from refusal_stability.settings import models as model_settings
 
 # What a job with a model's engine takes.
 GENERATION_RESOURCES = {
@@ -35,9 +36,9 @@ rule generate:
         responses=f"{CELL}.parquet",
         manifest=f"{CELL}.json",
     log:
-        f"{RUN}/logs/generate/{{model}}/T{{temperature}}_seed{{seed}}.log",
+        f"{RUN}/logs/generate/{{model}}/{CELL_NAME}.log",
     benchmark:
-        f"{RUN}/benchmarks/generate/{{model}}/T{{temperature}}_seed{{seed}}.tsv"
+        f"{RUN}/benchmarks/generate/{{model}}/{CELL_NAME}.tsv"
     wildcard_constraints:
         model=names.pattern({} if SHARED else MODELS, with_weights=True),
     conda:
@@ -45,7 +46,7 @@ rule generate:
     resources:
         **GENERATION_RESOURCES,
     params:
-        model=by_model(lambda model: settings(model_settings.told(model))),
+        model=by_model(lambda model: settings(model_settings.job_settings(model))),
         version=versions.GENERATION,
     message:
         "Generating {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"

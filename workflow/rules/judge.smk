@@ -1,5 +1,6 @@
 # Takes: all cells of a model. Makes: one judge's verdicts on them and their manifest.
-from refusal_stability import judge_settings, names
+from refusal_stability.core import names
+from refusal_stability.settings import judges as judge_settings
 
 # What a job with a judge's engine takes.
 JUDGING_RESOURCES = engine_resources(JUDGES, "judge")
@@ -34,7 +35,9 @@ rule judge:
     resources:
         **JUDGING_RESOURCES,
     params:
-        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
+        judge=lambda wildcards: settings(
+            judge_settings.job_settings(JUDGES[wildcards.judge])
+        ),
         version=versions.JUDGING,
     message:
         "Judging {wildcards.model} by {wildcards.judge}"
@@ -65,6 +68,6 @@ use rule judge as judge_without_gpu with:
         api=lambda wildcards: int("model" in JUDGES[wildcards.judge]),
     params:
         judge=lambda wildcards: json.dumps(
-            judge_settings.told(JUDGES[wildcards.judge]), sort_keys=True
+            judge_settings.job_settings(JUDGES[wildcards.judge]), sort_keys=True
         ),
         version=versions.JUDGING,

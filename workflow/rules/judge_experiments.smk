@@ -21,7 +21,7 @@ rule agreement_sample:
     """Draw the responses that all judges label."""
     input:
         # Without its modules: judges would label a sample again that is the same.
-        script="workflow/scripts/agreement_sample.py",
+        script=own_file("workflow/scripts/agreement_sample.py"),
         prompts=PROMPTS,
         # The first judge's.
         verdicts=verdicts(pair for pair in PAIRS if pair[0] == PAIRS[0][0]),
@@ -46,15 +46,8 @@ rule agreement_sample:
 rule judge_agreement:
     """Compare judges on a sample of the responses."""
     input:
-        script="workflow/scripts/judge_agreement.py",
-        package=experiment_package(
-            "sampled_agreement",
-            "agreement_sample",
-            "agreement",
-            "judge_agreement_figure",
-            "summaries",
-            "tables",
-        ),
+        script=own_file("workflow/scripts/judge_agreement.py"),
+        package=package("judge_agreement"),
         prompts=PROMPTS,
         sample=AGREEMENT_SAMPLE,
         verdicts=ALL_VERDICTS,

@@ -1,5 +1,6 @@
 # Takes: judges and responses. Makes: their verdicts for the experiments on judges, in jobs of their own.
-from refusal_stability import judge_settings, names
+from refusal_stability.core import names
+from refusal_stability.settings import judges as judge_settings
 
 
 localrules:
@@ -33,14 +34,14 @@ rule judge_sample:
         **engine_resources(SAMPLE_JUDGES, "judge"),
     params:
         judge=lambda wildcards: settings(
-            judge_settings.told(SAMPLE_JUDGES[wildcards.judge])
+            judge_settings.job_settings(SAMPLE_JUDGES[wildcards.judge])
         ),
         version=versions.JUDGING,
     message:
         "Judging the sample by {wildcards.judge}"
     shell:
         launched(
-            "python workflow/scripts/judge_sample.py --judge {params.judge:q}",
+            f"python {SCRIPTS}/judge_sample.py" " --judge {params.judge:q}",
             SAMPLE_JUDGES,
         )
         + " --fetched {input.fetched:q} --sample {input.sample:q} --prompts {input.prompts:q}"
@@ -68,7 +69,7 @@ use rule judge_sample as judge_sample_without_gpu with:
         api=lambda wildcards: int("model" in SAMPLE_JUDGES[wildcards.judge]),
     params:
         judge=lambda wildcards: json.dumps(
-            judge_settings.told(SAMPLE_JUDGES[wildcards.judge]), sort_keys=True
+            judge_settings.job_settings(SAMPLE_JUDGES[wildcards.judge]), sort_keys=True
         ),
         version=versions.JUDGING,
 
@@ -77,7 +78,7 @@ rule noise_sample:
     """Draw the texts that judges are asked about again."""
     input:
         # Without its modules: judges would be asked about the same texts again.
-        script="workflow/scripts/noise_sample.py",
+        script=own_file("workflow/scripts/noise_sample.py"),
         prompts=PROMPTS,
         # The first judge's.
         verdicts=verdicts(
@@ -122,14 +123,16 @@ rule rejudge:
     resources:
         **engine_resources(JUDGES, "judge"),
     params:
-        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
+        judge=lambda wildcards: settings(
+            judge_settings.job_settings(JUDGES[wildcards.judge])
+        ),
         version=versions.JUDGING,
         repeats=NOISE_SETTINGS["repeats"],
         temperature=NOISE_SETTINGS["temperature"],
     message:
         "Judging the same texts again by {wildcards.judge}"
     shell:
-        launched("python workflow/scripts/rejudge.py --judge {params.judge:q}", JUDGES)
+        launched(f"python {SCRIPTS}/rejudge.py" " --judge {params.judge:q}", JUDGES)
         + " --fetched {input.fetched:q} --texts {input.texts:q} --repeats {params.repeats}"
         " --temperature {params.temperature}"
         f" --cache {RUN}/cache/rejudged/{{wildcards.judge}}.jsonl {BUDGET}"
@@ -153,7 +156,7 @@ use rule rejudge as rejudge_without_gpu with:
         api=1,
     params:
         judge=lambda wildcards: json.dumps(
-            judge_settings.told(JUDGES[wildcards.judge]), sort_keys=True
+            judge_settings.job_settings(JUDGES[wildcards.judge]), sort_keys=True
         ),
         version=versions.JUDGING,
         repeats=NOISE_SETTINGS["repeats"],
@@ -163,15 +166,8 @@ use rule rejudge as rejudge_without_gpu with:
 rule judge_noise:
     """Say how often labels change with nothing else changing, and correct the flip rate."""
     input:
-        script="workflow/scripts/judge_noise.py",
-        package=experiment_package(
-            "rejudged",
-            "rejudged_flips",
-            "noise_sample",
-            "judge_noise_caption",
-            "judge_noise_figure",
-            "summaries",
-        ),
+        script=own_file("workflow/scripts/judge_noise.py"),
+        package=package("judge_noise"),
         prompts=PROMPTS,
         texts=NOISE_SAMPLE,
         rejudged=asked_again,

@@ -3,17 +3,8 @@
 rule import_labels:
     """Check labels that somebody already has, and write them as verdicts."""
     input:
-        script="workflow/scripts/import_labels.py",
-        package=package(
-            "label_files",
-            "label_checks",
-            "label_tables",
-            "names",
-            "contracts",
-            "labels",
-            "cells",
-            "files",
-        ),
+        script=own_file("workflow/scripts/import_labels.py"),
+        package=package("import_labels"),
         labels=config["labels"],
         prompt_info=config.get("prompt_info") or [],
     output:

@@ -11,24 +11,9 @@ localrules:
 rule paper:
     """Write methods, citations and tables of the run, for a paper."""
     input:
-        script="workflow/scripts/paper.py",
-        package=package(
-            "paper",
-            "paper_facts",
-            "paper_methods",
-            "paper_tables",
-            "paper_latex",
-            "paper_markdown",
-            "judge_settings",
-            "words",
-            "experiment_contracts",
-            "table_contracts",
-            "table_columns",
-            "labels",
-            "cells",
-            "files",
-        ),
-        citations="resources/citations.bib",
+        script=own_file("workflow/scripts/paper.py"),
+        package=package("paper"),
+        citations=own_file("resources/citations.bib"),
         tables=ALL_TABLES,
         figures=ALL_FIGURES,
     output:

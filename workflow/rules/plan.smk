@@ -31,7 +31,7 @@ PLAN_SETTINGS = json.dumps(
 rule plan:
     """Print jobs, calls, tokens, GPU-hours and money of what is still to be done; run nothing."""
     input:
-        script="workflow/scripts/plan.py",
+        script=own_file("workflow/scripts/plan.py"),
     log:
         f"{RUN}/logs/plan.log",
     conda:

@@ -1,7 +1,8 @@
 # Takes: the jobs of a run. Makes: sure, before the first of them, that what they need is there.
-from refusal_stability import gpu_checks, nodes, slurm_queue
-from refusal_stability.budget import Budget
-from refusal_stability.preflight import check_providers
+from refusal_stability.controller import slurm as slurm_queue
+from refusal_stability.engine import hardware, multinode
+from refusal_stability.api.budget import Budget
+from refusal_stability.controller.check_providers import check_providers
 
 
 def asked_apis(jobs):
@@ -14,7 +15,13 @@ def asked_apis(jobs):
         "rejudge_without_gpu": lambda job: JUDGES[job.wildcards.judge],
         "judge_sample_without_gpu": lambda job: SAMPLE_JUDGES[job.wildcards.judge],
     }
-    entries = [asked[job.rule.name](job) for job in jobs if job.rule.name in asked]
+    # In a module, rules have a prefix.
+    entries = [
+        asked[name](job)
+        for job in jobs
+        for name in asked
+        if f"_{job.rule.name}".endswith(f"_{name}")
+    ]
     return sorted(
         (entry for entry in entries if "model" in entry),
         key=lambda entry: entry["name"],
@@ -35,10 +42,10 @@ onstart:
         )
         # Elsewhere, a cluster gives its jobs their GPUs and nodes.
         if workflow.local_exec:
-            gpu_checks.check_machine(
+            hardware.check_machine(
                 {job.rule.name for job in jobs if job.resources.get("gpu")}
             )
-            nodes.check_machine(
+            multinode.check_machine(
                 {job.rule.name for job in jobs if job.resources.get("mpi")}
             )
         check_providers(

@@ -23,6 +23,7 @@ rule prompts:
     message:
         "Reading the prompts"
     shell:
-        "python workflow/scripts/prompts.py --settings {params.settings:q}"
+        f"python {SCRIPTS}/prompts.py"
+        " --settings {params.settings:q}"
         " --expect {params.expect:q}"
         " --output {output.prompts:q} > {log:q} 2>&1"

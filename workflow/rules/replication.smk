@@ -2,15 +2,8 @@
 rule replication:
     """Set the published figures beside those of the run."""
     input:
-        script="workflow/scripts/replication.py",
-        package=package(
-            "replication",
-            "table_contracts",
-            "table_columns",
-            "contracts",
-            "labels",
-            "files",
-        ),
+        script=own_file("workflow/scripts/replication.py"),
+        package=package("replication"),
         figures=config["published_figures"],
         tables=STATISTICS_TABLES,
     output:

@@ -1,6 +1,8 @@
 # Takes: prompts of a run, and of a run from labels its verdicts. Makes: experiments on how much to ask,
 # each a target of its own with a table, a figure and a caption (docs/experiments.md).
-from refusal_stability import judge_settings, model_settings, names
+from refusal_stability.core import names
+from refusal_stability.settings import judges as judge_settings
+from refusal_stability.settings import models as model_settings
 
 
 # Local: seconds each, and their captions are for the terminal.
@@ -70,7 +72,7 @@ if "labels" not in config:
 rule pilot_prompts:
     """Draw the prompts of the pilot."""
     input:
-        script="workflow/scripts/sample_prompts.py",
+        script=own_file("workflow/scripts/sample_prompts.py"),
         prompts=PROMPTS,
     output:
         PILOT_PROMPTS,
@@ -91,21 +93,8 @@ rule pilot_prompts:
 rule pilot:
     """Say whether SSI falls with temperature on a few prompts, and what the full study would cost."""
     input:
-        script="workflow/scripts/pilot.py",
-        package=experiment_package(
-            "pilot",
-            "pilot_figure",
-            "study_cost",
-            "plan",
-            "rates",
-            "measured",
-            "prices",
-            "amounts",
-            "summaries",
-            "tests_of_difference",
-            "tables",
-            "live_tables",
-        ),
+        script=own_file("workflow/scripts/pilot.py"),
+        package=package("pilot"),
         prompts=PILOT_PROMPTS,
         verdicts=(
             refused(PILOT_PROBLEM)
@@ -141,15 +130,8 @@ rule pilot:
 rule seed_scope:
     """Compare one sampling seed for all prompts of a cell with a seed for each."""
     input:
-        script="workflow/scripts/seed_scope.py",
-        package=experiment_package(
-            "seed_scope",
-            "seed_scope_figure",
-            "seed_effect",
-            "summaries",
-            "tests_of_difference",
-            "tables",
-        ),
+        script=own_file("workflow/scripts/seed_scope.py"),
+        package=package("seed_scope"),
         prompts=PROMPTS,
         verdicts=(
             verdicts(
@@ -187,7 +169,7 @@ rule seed_scope:
 rule adaptive_prompts:
     """Choose the prompts of phase 2: those that are not settled, and the audit."""
     input:
-        script="workflow/scripts/adaptive_prompts.py",
+        script=own_file("workflow/scripts/adaptive_prompts.py"),
         prompts=PROMPTS,
         verdicts=f"{EXPERIMENTS}/adaptive_first/verdicts/{PILOT_JUDGES[0]}/{{model}}.parquet",
     output:
@@ -209,19 +191,8 @@ rule adaptive_prompts:
 rule adaptive:
     """Spend samples where labels differ, and say what that saves."""
     input:
-        script="workflow/scripts/adaptive.py",
-        package=experiment_package(
-            "adaptive",
-            "adaptive_table",
-            "adaptive_figure",
-            "plan_seeds",
-            "design_hours",
-            "measured",
-            "rates",
-            "amounts",
-            "tables",
-            "live_tables",
-        ),
+        script=own_file("workflow/scripts/adaptive.py"),
+        package=package("adaptive"),
         prompts=PROMPTS,
         verdicts=own_verdicts("adaptive_first", ADAPTIVE_PAIRS),
         further=(

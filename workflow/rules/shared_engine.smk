@@ -12,7 +12,7 @@
 SHARED_RESPONSES = f"{RUN}/shared/responses/{{model}}"
 SHARED_VERDICTS = f"{RUN}/shared/verdicts/{{judge}}"
 # A file a cell says that it is finished there; it goes where the folder goes.
-GENERATED = f"{SHARED_RESPONSES}/T{{temperature}}_seed{{seed}}.generated"
+GENERATED = f"{SHARED_RESPONSES}/{CELL_NAME}.generated"
 JUDGED = f"{SHARED_VERDICTS}/{{model}}.judged"
 
 
@@ -46,14 +46,14 @@ rule generate_model:
     resources:
         **GENERATION_RESOURCES,
     params:
-        model=by_model(lambda model: settings(model_settings.told(model))),
+        model=by_model(lambda model: settings(model_settings.job_settings(model))),
         version=versions.GENERATION,
         folder=SHARED_RESPONSES,
     message:
         "Generating {wildcards.model}: all cells"
     shell:
         launched(
-            "python workflow/scripts/generate_model.py --model {params.model:q}",
+            f"python {SCRIPTS}/generate_model.py" " --model {params.model:q}",
             MODELS,
         )
         + " --fetched {input.fetched:q}"
@@ -79,19 +79,20 @@ rule take_cell:
         responses=f"{CELL}.parquet",
         manifest=f"{CELL}.json",
     log:
-        f"{RUN}/logs/take_cell/{{model}}/T{{temperature}}_seed{{seed}}.log",
+        f"{RUN}/logs/take_cell/{{model}}/{CELL_NAME}.log",
     wildcard_constraints:
         model=names.pattern(MODELS, with_weights=True),
     conda:
         "../../envs/plan.yaml"
     params:
-        model=by_model(lambda model: settings(model_settings.told(model))),
+        model=by_model(lambda model: settings(model_settings.job_settings(model))),
         version=versions.GENERATION,
-        kept=f"{SHARED_RESPONSES}/T{{temperature}}_seed{{seed}}.parquet",
+        kept=f"{SHARED_RESPONSES}/{CELL_NAME}.parquet",
     message:
         "Taking {wildcards.model} at T={wildcards.temperature}, seed {wildcards.seed}"
     shell:
-        "python workflow/scripts/take.py --kept {params.kept:q} --marker {input.generated:q}"
+        f"python {SCRIPTS}/take.py"
+        " --kept {params.kept:q} --marker {input.generated:q}"
         " --output {output.responses:q} > {log:q} 2>&1"
 
 
@@ -118,14 +119,16 @@ rule judge_models:
     resources:
         **JUDGING_RESOURCES,
     params:
-        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
+        judge=lambda wildcards: settings(
+            judge_settings.job_settings(JUDGES[wildcards.judge])
+        ),
         version=versions.JUDGING,
         folder=SHARED_VERDICTS,
     message:
         "Judging by {wildcards.judge}: all models"
     shell:
         launched(
-            "python workflow/scripts/judge_models.py --judge {params.judge:q}", JUDGES
+            f"python {SCRIPTS}/judge_models.py" " --judge {params.judge:q}", JUDGES
         )
         + " --fetched {input.fetched:q} --prompts {input.prompts:q}"
         f" --responses {RUN}/responses --models {' '.join(MODELS)}"
@@ -160,11 +163,14 @@ rule take_verdicts:
     conda:
         "../../envs/plan.yaml"
     params:
-        judge=lambda wildcards: settings(judge_settings.told(JUDGES[wildcards.judge])),
+        judge=lambda wildcards: settings(
+            judge_settings.job_settings(JUDGES[wildcards.judge])
+        ),
         version=versions.JUDGING,
         kept=f"{SHARED_VERDICTS}/{{model}}.parquet",
     message:
         "Taking the verdicts on {wildcards.model} by {wildcards.judge}"
     shell:
-        "python workflow/scripts/take.py --kept {params.kept:q} --marker {input.judged:q}"
+        f"python {SCRIPTS}/take.py"
+        " --kept {params.kept:q} --marker {input.judged:q}"
         " --output {output.verdicts:q} > {log:q} 2>&1"

@@ -2,8 +2,8 @@
 rule stability:
     """Count the labels of every prompt and measure how stable they are."""
     input:
-        script="workflow/scripts/stability.py",
-        package=package("stability", "contracts", "labels", "cells", "files"),
+        script=own_file("workflow/scripts/stability.py"),
+        package=package("stability"),
         verdicts=lambda wildcards: verdicts(
             pair for pair in PAIRS if pair[0] == wildcards.judge
         ),

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import adaptive_figure, command, experiment_inputs, experiments
-from refusal_stability.adaptive_table import adaptive, caption
-from refusal_stability.design_hours import DesignHours
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_name
+from refusal_stability.costs.design_hours import DesignHours
+from refusal_stability.experiments import common
+from refusal_stability.experiments.adaptive import figure
+from refusal_stability.experiments.adaptive.analysis import adaptive, caption
 
 
 def main() -> None:
-    parser = experiment_inputs.parser(__doc__)
+    parser = common.parser(__doc__)
     parser.add_argument(
         "--further", type=Path, nargs="*", default=[], help="those of phase 2, if apart"
     )
@@ -20,12 +23,12 @@ def main() -> None:
     parser.add_argument("--draw", type=int, required=True, help="seed of the draw of the audit")
     parser.add_argument("--run", type=Path, required=True, help="folder of jobs like these")
     args = parser.parse_args()
-    judged = experiments.read_verdicts(args.verdicts)
-    for key, table in experiments.read_verdicts(args.further).items():
+    judged = common.read_verdicts(args.verdicts)
+    for key, table in common.read_verdicts(args.further).items():
         judged[key] = pl.concat([judged[key], table])
-    grid = experiment_inputs.grid_of(args, judged)
+    grid = common.grid_of(args, judged)
     first = (args.seeds or grid.seeds)[: args.first]
-    cells = [f"T{temperature}_seed{seed}" for temperature in grid.scopes[1:] for seed in first]
+    cells = [cell_name(temperature, seed) for temperature in grid.scopes[1:] for seed in first]
     table = adaptive(
         grid,
         first,
@@ -34,14 +37,14 @@ def main() -> None:
         DesignHours(args.run, cells, len(grid.temperatures)),
         replayed=not args.seeds,
     )
-    experiments.write(
+    common.write(
         args.output,
         "adaptive",
         {"adaptive": table},
         caption(table, len(first), len(grid.seeds)),
-        lambda: adaptive_figure.adaptive(table),
+        lambda: figure.adaptive(table),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

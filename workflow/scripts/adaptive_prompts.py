@@ -3,9 +3,12 @@
 import argparse
 from pathlib import Path
 
-from refusal_stability import command, experiments, files
-from refusal_stability.adaptive import audited, settled
-from refusal_stability.contracts import Prompts
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.adaptive.estimator import audited, settled
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts
+from refusal_stability.statistics import run_arrays
 
 
 def main() -> None:
@@ -16,15 +19,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="of the draw of the audit")
     parser.add_argument("--output", type=Path, required=True, help="prompts, Parquet")
     args = parser.parse_args()
-    prompts = files.read_parquet(args.prompts, Prompts)
-    grid = experiments.grid_of(
-        experiments.read_verdicts([args.verdicts]), prompts["prompt_id"].to_list()
-    )
+    prompts = storage.read_parquet(args.prompts, Prompts)
+    grid = run_arrays.grid_of(common.read_verdicts([args.verdicts]), prompts["prompt_id"].to_list())
     (labels,) = grid.labels.values()
     is_settled = settled(labels[0])
     again = ~is_settled | audited(is_settled, args.audit, args.seed)
-    files.write_parquet(prompts.filter(again), args.output, Prompts)
+    storage.write_parquet(prompts.filter(again), args.output, Prompts)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

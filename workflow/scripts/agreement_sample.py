@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
-from refusal_stability import agreement_sample, command, experiments, files
-from refusal_stability.contracts import AgreementSample, Prompts, ToLabel
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.judge_agreement import sample as agreement_sample
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import AgreementSample, LabelingTask, Prompts
 
 
 def main() -> None:
@@ -22,14 +25,14 @@ def main() -> None:
         "--to-label", type=Path, nargs="?", help="its text, Parquet; not where a run has none"
     )
     args = parser.parse_args()
-    responses = agreement_sample.strata_of(experiments.read_verdicts(args.verdicts))
+    responses = agreement_sample.strata_of(common.read_verdicts(args.verdicts))
     sample = agreement_sample.draw(responses, args.size)
     if args.to_label:
-        prompts = files.read_parquet(args.prompts, Prompts)
+        prompts = storage.read_parquet(args.prompts, Prompts)
         shown = agreement_sample.to_label(sample, args.responses, prompts)
-        files.write_parquet(shown, args.to_label, ToLabel)
-    files.write_parquet(sample, args.sample, AgreementSample)
+        storage.write_parquet(shown, args.to_label, LabelingTask)
+    storage.write_parquet(sample, args.sample, AgreementSample)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

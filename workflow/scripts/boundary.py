@@ -5,14 +5,17 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import boundary_figure, command, experiment_inputs, experiments, files
-from refusal_stability.boundary import Asked, beginnings_of, boundary, caption
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import FirstTokens, Responses
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.experiments import common
+from refusal_stability.experiments.boundary import figure
+from refusal_stability.experiments.boundary.analysis import Asked, beginnings_of, boundary, caption
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import FirstTokens, Responses
 
 
 def main() -> None:
-    parser = experiment_inputs.parser(__doc__)
+    parser = common.parser(__doc__)
     parser.add_argument(
         "--cuts", type=json.loads, required=True, help="top_p and top_k of each model, as JSON"
     )
@@ -28,27 +31,27 @@ def main() -> None:
     asked = {}
     for path in args.first_tokens:
         cells = cell_files(args.responses / path.stem, args.temperatures, args.seeds)
-        first = files.read_parquet(path, FirstTokens)
+        first = storage.read_parquet(path, FirstTokens)
         asked[path.stem] = Asked(
             first,
-            pl.concat(beginnings_of(files.read_parquet(cell, Responses), first) for cell in cells),
+            pl.concat(
+                beginnings_of(storage.read_parquet(cell, Responses), first) for cell in cells
+            ),
             **args.cuts[path.stem],
         )
-    judged = experiments.read_verdicts(args.verdicts)
+    judged = common.read_verdicts(args.verdicts)
     # Refused where too many labels are invalid.
-    experiment_inputs.grid_of(args, judged)
-    prompt_ids = experiment_inputs.prompts_of(args)["prompt_id"].to_list()
-    tables = boundary(asked, judged, prompt_ids, experiment_inputs.bootstrap_of(args))
-    experiments.write(
+    common.grid_of(args, judged)
+    prompt_ids = common.prompts_of(args)["prompt_id"].to_list()
+    tables = boundary(asked, judged, prompt_ids, common.bootstrap_of(args))
+    common.write(
         args.output,
         "boundary",
         tables,
         caption(tables["boundary"], args.tokens, args.without),
-        lambda: boundary_figure.boundary(
-            tables["boundary_calibration"], tables["boundary_prompts"]
-        ),
+        lambda: figure.boundary(tables["boundary_calibration"], tables["boundary_prompts"]),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -2,34 +2,41 @@
 
 import json
 
-from refusal_stability import command, experiment_figures, experiment_inputs, experiments
-from refusal_stability.category_probe import caption, category_probe, chosen_prompts
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.category_probe import figure
+from refusal_stability.experiments.category_probe.analysis import (
+    caption,
+    category_probe,
+    chosen_prompts,
+)
+from refusal_stability.statistics import run_arrays
 
 
 def main() -> None:
-    parser = experiment_inputs.parser(__doc__)
+    parser = common.parser(__doc__)
     parser.add_argument(
         "--settings", type=json.loads, required=True, help="`experiments.category_probe`, as JSON"
     )
     args = parser.parse_args()
-    grid = experiment_inputs.grid_of(args)
-    prompts = experiment_inputs.prompts_of(args)
-    bootstrap = experiment_inputs.bootstrap_of(args)
+    grid = common.grid_of(args)
+    prompts = common.prompts_of(args)
+    bootstrap = common.bootstrap_of(args)
     chosen = chosen_prompts(
-        experiments.categories_of(grid, prompts, args.settings["grouping"]),
+        run_arrays.categories_of(grid, prompts, args.settings["grouping"]),
         args.settings.get("categories"),
         args.settings.get("prompts"),
         bootstrap[1],
     )
     table = category_probe(grid, chosen, bootstrap)
-    experiments.write(
+    common.write(
         args.output,
         "category_probe",
         {"category_probe": table},
         caption(table, chosen),
-        lambda: experiment_figures.category_probe(table),
+        lambda: figure.category_probe(table),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

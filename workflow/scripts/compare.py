@@ -4,9 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, experiment_figures, experiments, files
-from refusal_stability.compare import caption, compare
-from refusal_stability.contracts import PromptInfo
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.compare import figure
+from refusal_stability.experiments.compare.analysis import caption
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo
+from refusal_stability.statistics.paired_responses import compare
 
 
 def main() -> None:
@@ -23,25 +27,25 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the experiments")
     args = parser.parse_args()
     sides = [
-        {judge: table for (judge, _), table in experiments.read_verdicts(paths).items()}
+        {judge: table for (judge, _), table in common.read_verdicts(paths).items()}
         for paths in (args.verdicts_a, args.verdicts_b)
     ]
     names = (*args.names, None)[:2]
     table, changes = compare(
         *sides,
         names,
-        files.read_parquet(args.prompts, PromptInfo),
+        storage.read_parquet(args.prompts, PromptInfo),
         (args.statistics["bootstrap_resamples"], args.statistics["bootstrap_seed"]),
         args.statistics["max_invalid_share"],
     )
-    experiments.write(
+    common.write(
         args.output,
         "compare",
         {"compare": table, "compare_prompts": changes},
         caption(table, changes, names),
-        lambda: experiment_figures.compare(table),
+        lambda: figure.compare(table),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

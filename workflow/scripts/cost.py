@@ -4,9 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files
-from refusal_stability.costs import cost_table
-from refusal_stability.table_contracts import COST
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_name
+from refusal_stability.costs.table import cost_table
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.tables import COST
 
 
 def main() -> None:
@@ -24,13 +26,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the table, CSV")
     args = parser.parse_args()
     cells = [
-        f"T{temperature}_seed{seed}"
+        cell_name(temperature, seed)
         for temperature in args.grid["temperatures"]
         for seed in args.grid["seeds"]
     ]
     table = cost_table(args.run, args.grid["models"], args.grid["judges"], cells, args.prices)
-    files.write_csv(table, args.output, COST)
+    storage.write_csv(table, args.output, COST)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

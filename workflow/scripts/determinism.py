@@ -4,9 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, determinism_figure, experiments, files
-from refusal_stability.contracts import Passes, Verdicts
-from refusal_stability.determinism_effect import Arm, caption, determinism_tables
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.determinism import figure
+from refusal_stability.experiments.determinism.analysis import Arm, caption, determinism_tables
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Passes, Verdicts
 
 
 def main() -> None:
@@ -22,22 +25,22 @@ def main() -> None:
     arms = {
         mode: Arm(
             json.loads(test.read_text(encoding="utf-8")),
-            files.read_parquet(passes, Passes),
-            files.read_parquet(verdicts, Verdicts),
+            storage.read_parquet(passes, Passes),
+            storage.read_parquet(verdicts, Verdicts),
         )
         for mode, test, passes, verdicts in zip(
             args.arms, args.tests, args.passes, args.verdicts, strict=True
         )
     }
     table, prompts = determinism_tables(arms, args.model, args.judge)
-    experiments.write(
+    common.write(
         args.output,
         "determinism",
         {"determinism": table, "determinism_prompts": prompts},
         caption(table),
-        lambda: determinism_figure.determinism(table, prompts),
+        lambda: figure.determinism(table, prompts),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -4,10 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, nodes, repeated_passes
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import Passes, Prompts, Responses
-from refusal_stability.hub_weights import pinned
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.engine import multinode
+from refusal_stability.experiments.determinism import passes as repeated_passes
+from refusal_stability.hub.weights import pinned
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Passes, Prompts, Responses
 
 
 def main() -> None:
@@ -24,20 +27,20 @@ def main() -> None:
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
     test = json.loads(args.test.read_text(encoding="utf-8"))
-    if nodes.number(model) > 0:
+    if multinode.number(model) > 0:
         if test["available"]:
             repeated_passes.lend_node(model)
         return
-    prompts = files.read_parquet(args.prompts, Prompts)
+    prompts = storage.read_parquet(args.prompts, Prompts)
     responses, passes, manifest = repeated_passes.passes(
         model, prompts, args.seeds, test["available"]
     )
     cells = cell_files(args.responses, [0.0], args.seeds)
     for path, table in zip(cells, responses.values(), strict=True):
-        files.write_parquet(table, path, Responses)
+        storage.write_parquet(table, path, Responses)
     manifest = {"model": model, "self_test": test, **manifest}
-    files.write_parquet(passes, args.passes, Passes, manifest)
+    storage.write_parquet(passes, args.passes, Passes, manifest)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

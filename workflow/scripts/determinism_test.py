@@ -4,9 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, nodes, repeated_passes
-from refusal_stability.contracts import Prompts
-from refusal_stability.hub_weights import pinned
+from refusal_stability.core import cli
+from refusal_stability.engine import multinode
+from refusal_stability.experiments.determinism import passes
+from refusal_stability.hub.weights import pinned
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts
 
 
 def main() -> None:
@@ -19,12 +22,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="what was found, JSON")
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
-    if nodes.number(model) > 0:
-        repeated_passes.lend_node(model)
+    if multinode.number(model) > 0:
+        passes.lend_node(model)
         return
-    prompts = files.read_parquet(args.prompts, Prompts)
-    files.write_json(repeated_passes.self_test(model, prompts), args.output)
+    prompts = storage.read_parquet(args.prompts, Prompts)
+    storage.write_json(passes.self_test(model, prompts), args.output)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

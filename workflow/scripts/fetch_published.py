@@ -5,13 +5,15 @@ from pathlib import Path
 
 import yaml
 
-from refusal_stability import command
-from refusal_stability.published_labels import fetch
+from refusal_stability.core import cli
+from refusal_stability.core.repository import own_file
+from refusal_stability.imported_labels.published import fetch
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sources", type=Path, default=Path("resources/published_labels.yaml"))
+    sources = Path(own_file("resources/published_labels.yaml"))
+    parser.add_argument("--sources", type=Path, default=sources)
     parser.add_argument("--folder", type=Path, default=Path("published"))
     args = parser.parse_args()
     sources = yaml.safe_load(args.sources.read_text(encoding="utf-8"))
@@ -20,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from refusal_stability import command
-from refusal_stability.hub_weights import fetch
+from refusal_stability.core import cli
+from refusal_stability.hub.weights import fetch
 
 
 def main() -> None:
@@ -32,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from refusal_stability import command, files
-from refusal_stability.contracts import Stability
-from refusal_stability.figure_parts import Data
-from refusal_stability.figures import TABLES_DRAWN, draw_figures
-from refusal_stability.table_contracts import TABLES
+from refusal_stability.core import cli
+from refusal_stability.figures.draw import TABLES_DRAWN, draw_figures
+from refusal_stability.figures.style import Data
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Stability
+from refusal_stability.schemas.tables import TABLES
 
 
 def main() -> None:
@@ -20,9 +21,10 @@ def main() -> None:
     args = parser.parse_args()
     data = Data(
         judge=args.judge,
-        stability=files.read_parquet(args.stability, Stability),
+        stability=storage.read_parquet(args.stability, Stability),
         tables={
-            name: files.read_csv(args.tables / f"{name}.csv", TABLES[name]) for name in TABLES_DRAWN
+            name: storage.read_csv(args.tables / f"{name}.csv", TABLES[name])
+            for name in TABLES_DRAWN
         },
         unstable_below=args.unstable_below,
     )
@@ -30,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -4,10 +4,12 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, nodes
-from refusal_stability.contracts import FirstTokens, Prompts
-from refusal_stability.first_tokens import first_tokens, lend_node
-from refusal_stability.hub_weights import pinned
+from refusal_stability.core import cli
+from refusal_stability.engine import multinode
+from refusal_stability.experiments.boundary.first_tokens import first_tokens, lend_node
+from refusal_stability.hub.weights import pinned
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import FirstTokens, Prompts
 
 
 def main() -> None:
@@ -23,13 +25,13 @@ def main() -> None:
     )
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
-    if nodes.number(model) > 0:
+    if multinode.number(model) > 0:
         lend_node(model)
         return
-    prompts = files.read_parquet(args.prompts, Prompts)
+    prompts = storage.read_parquet(args.prompts, Prompts)
     table, manifest = first_tokens(model, prompts, args.tokens)
-    files.write_parquet(table, args.output, FirstTokens, manifest)
+    storage.write_parquet(table, args.output, FirstTokens, manifest)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

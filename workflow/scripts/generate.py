@@ -4,10 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import budget, command, engine, files, generation, generation_api, nodes
-from refusal_stability.contracts import Prompts, Responses
-from refusal_stability.hub_weights import pinned
-from refusal_stability.result_cache import ResultCache
+from refusal_stability.api import budget
+from refusal_stability.cache.results import ResultCache
+from refusal_stability.core import cli
+from refusal_stability.engine import multinode, vllm_engine
+from refusal_stability.generation import api, local
+from refusal_stability.hub.weights import pinned
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses
 
 
 def main() -> None:
@@ -32,13 +36,13 @@ def main() -> None:
         "--output", type=Path, required=True, help="responses, Parquet; its manifest beside it"
     )
     args = parser.parse_args()
-    if nodes.number(args.model) > 0:
-        engine.lend_node(pinned(args.model, args.fetched))
+    if multinode.number(args.model) > 0:
+        vllm_engine.lend_node(pinned(args.model, args.fetched))
         return
-    prompts = files.read_parquet(args.prompts, Prompts)
+    prompts = storage.read_parquet(args.prompts, Prompts)
     if args.model.get("kind") == "openai":
         cache = args.cache / args.model["name"] / f"{args.output.stem}.jsonl"
-        responses, manifest = generation_api.generate_cell(
+        responses, manifest = api.generate_cell(
             args.model,
             args.temperature,
             args.seed,
@@ -49,11 +53,11 @@ def main() -> None:
     else:
         model = pinned(args.model, args.fetched)
         shared = args.shared_cache and ResultCache(args.shared_cache, "cell")
-        responses, manifest = generation.generate_cell(
+        responses, manifest = local.generate_cell(
             model, args.temperature, args.seed, prompts, shared
         )
-    files.write_parquet(responses, args.output, Responses, manifest)
+    storage.write_parquet(responses, args.output, Responses, manifest)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,11 +5,14 @@ import json
 from itertools import product
 from pathlib import Path
 
-from refusal_stability import command, engine, files, nodes, shared_generation
-from refusal_stability.contracts import Prompts, Responses
-from refusal_stability.hub_weights import pinned
-from refusal_stability.result_cache import ResultCache
-from refusal_stability.shared_work import SharedWork
+from refusal_stability.cache.results import ResultCache
+from refusal_stability.cache.staging import StagedResults
+from refusal_stability.core import cli
+from refusal_stability.engine import multinode, vllm_engine
+from refusal_stability.generation import shared_engine
+from refusal_stability.hub.weights import pinned
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses
 
 
 def main() -> None:
@@ -30,18 +33,18 @@ def main() -> None:
     parser.add_argument("--shared-cache", type=Path, help="folder of replies, of all runs")
     args = parser.parse_args()
     model = pinned(args.model, args.fetched)
-    if nodes.number(model) > 0:
-        engine.lend_node(model)
+    if multinode.number(model) > 0:
+        vllm_engine.lend_node(model)
         return
-    shared_generation.generate_missing(
+    shared_engine.generate_missing(
         model,
         list(product(args.temperatures, args.seeds)),
-        files.read_parquet(args.prompts, Prompts),
-        SharedWork(args.folder, Responses),
+        storage.read_parquet(args.prompts, Prompts),
+        StagedResults(args.folder, Responses),
         args.memory,
         args.shared_cache and ResultCache(args.shared_cache, "model"),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,9 +5,10 @@ import json
 import sys
 from pathlib import Path
 
-from refusal_stability import command, files
-from refusal_stability.contracts import PromptInfo, Verdicts
-from refusal_stability.label_files import load_labels
+from refusal_stability.core import cli
+from refusal_stability.imported_labels.load import load_labels
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Verdicts
 
 
 def main() -> None:
@@ -22,9 +23,9 @@ def main() -> None:
     args = parser.parse_args()
     labels = load_labels(args.labels, args.model_aliases, args.judge_aliases, args.prompt_info)
     for judge, model, verdicts in labels.verdicts():
-        files.write_parquet(verdicts, args.verdicts / judge / f"{model}.parquet", Verdicts)
-    files.write_parquet(labels.prompts, args.prompts, PromptInfo)
-    files.write_json(labels.manifest, args.manifest)
+        storage.write_parquet(verdicts, args.verdicts / judge / f"{model}.parquet", Verdicts)
+    storage.write_parquet(labels.prompts, args.prompts, PromptInfo)
+    storage.write_json(labels.manifest, args.manifest)
     print(
         f"{labels.manifest['count']} labels of {labels.manifest['prompts']} prompts",
         file=sys.stderr,
@@ -32,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import budget, command, files, judging, judging_engine, nodes
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import Prompts, Responses, Verdicts
-from refusal_stability.hub_weights import pinned
-from refusal_stability.judge_settings import complete
-from refusal_stability.result_cache import ResultCache
+from refusal_stability.api import budget
+from refusal_stability.cache.results import ResultCache
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.engine import multinode
+from refusal_stability.hub.weights import pinned
+from refusal_stability.judging import judge as judging
+from refusal_stability.judging import local
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Responses, Verdicts
+from refusal_stability.settings.judges import with_defaults
 
 
 def main() -> None:
@@ -40,13 +45,13 @@ def main() -> None:
         "--budget", nargs=2, metavar=("FILE", "CALLS"), help="counted calls of APIs, and the most"
     )
     args = parser.parse_args()
-    if nodes.number(args.judge) > 0:
-        judging_engine.lend_node(pinned(args.judge, args.fetched))
+    if multinode.number(args.judge) > 0:
+        local.lend_node(pinned(args.judge, args.fetched))
         return
-    prompts = files.read_parquet(args.prompts, Prompts)
+    prompts = storage.read_parquet(args.prompts, Prompts)
     cells = cell_files(args.responses, args.temperatures, args.seeds)
-    responses = pl.concat(files.read_parquet(path, Responses) for path in cells)
-    judge = pinned(complete(args.judge), args.fetched)
+    responses = pl.concat(storage.read_parquet(path, Responses) for path in cells)
+    judge = pinned(with_defaults(args.judge), args.fetched)
     model = args.responses.name
     cache = args.cache
     if "weights" in judge:
@@ -54,10 +59,10 @@ def main() -> None:
     verdicts, manifest = judging.judge_model(
         judge, model, prompts, responses, cache, budget.of_arguments(args.budget)
     )
-    files.write_parquet(verdicts, args.output, Verdicts, manifest)
+    storage.write_parquet(verdicts, args.output, Verdicts, manifest)
     print(judging.summary(manifest), file=sys.stderr)
-    judging_engine.end_engine(judge)
+    local.end_engine(judge)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -4,15 +4,19 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import agreement_sample, command, experiments, files, judge_agreement_figure
-from refusal_stability.contracts import AgreementSample
-from refusal_stability.resampling import Resamples
-from refusal_stability.sampled_agreement import (
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.judge_agreement import figure
+from refusal_stability.experiments.judge_agreement import sample as agreement_sample
+from refusal_stability.experiments.judge_agreement.analysis import (
     caption,
     compare_judges,
     labelled,
     sampled_responses,
 )
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import AgreementSample
+from refusal_stability.statistics.bootstrap import Resamples
 
 
 def main() -> None:
@@ -30,9 +34,11 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="folder of the experiments")
     args = parser.parse_args()
-    judged = experiments.read_verdicts(args.verdicts)
+    judged = common.read_verdicts(args.verdicts)
     sample = labelled(
-        agreement_sample.strata_of(judged), files.read_parquet(args.sample, AgreementSample), judged
+        agreement_sample.strata_of(judged),
+        storage.read_parquet(args.sample, AgreementSample),
+        judged,
     )
     resamples = Resamples(
         len(sample.prompt_ids),
@@ -41,7 +47,7 @@ def main() -> None:
     )
     table, confusion = compare_judges(sample, resamples)
     responses = sampled_responses(sample)
-    experiments.write(
+    common.write(
         args.output,
         "judge_agreement",
         {
@@ -50,9 +56,9 @@ def main() -> None:
             "judge_agreement_responses": responses,
         },
         caption(table, responses),
-        lambda: judge_agreement_figure.draw(table, confusion),
+        lambda: figure.draw(table, confusion),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -4,13 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, judging_engine, nodes, shared_judging
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import Prompts, Verdicts
-from refusal_stability.hub_weights import pinned
-from refusal_stability.judge_settings import complete
-from refusal_stability.result_cache import ResultCache
-from refusal_stability.shared_work import SharedWork
+from refusal_stability.cache.results import ResultCache
+from refusal_stability.cache.staging import StagedResults
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.engine import multinode
+from refusal_stability.hub.weights import pinned
+from refusal_stability.judging import local, shared_engine
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts, Verdicts
+from refusal_stability.settings.judges import with_defaults
 
 
 def main() -> None:
@@ -34,22 +37,22 @@ def main() -> None:
     )
     parser.add_argument("--shared-cache", type=Path, help="folder of verdicts, of all runs")
     args = parser.parse_args()
-    judge = pinned(complete(args.judge), args.fetched)
-    if nodes.number(judge) > 0:
-        judging_engine.lend_node(judge)
+    judge = pinned(with_defaults(args.judge), args.fetched)
+    if multinode.number(judge) > 0:
+        local.lend_node(judge)
         return
-    shared_judging.judge_missing(
+    shared_engine.judge_missing(
         judge,
         {
             model: cell_files(args.responses / model, args.temperatures, args.seeds)
             for model in args.models
         },
-        files.read_parquet(args.prompts, Prompts),
-        SharedWork(args.folder, Verdicts),
+        storage.read_parquet(args.prompts, Prompts),
+        StagedResults(args.folder, Verdicts),
         args.memory,
         args.shared_cache and ResultCache(args.shared_cache, "model"),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import budget, command, files, judging, judging_engine, nodes
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import AgreementSample, Prompts, Responses, Verdicts
-from refusal_stability.hub_weights import pinned
-from refusal_stability.judge_settings import complete
-from refusal_stability.result_cache import ResultCache
+from refusal_stability.api import budget
+from refusal_stability.cache.results import ResultCache
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.engine import multinode
+from refusal_stability.hub.weights import pinned
+from refusal_stability.judging import judge as judging
+from refusal_stability.judging import local
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import AgreementSample, Prompts, Responses, Verdicts
+from refusal_stability.settings.judges import with_defaults
 
 RESPONSE = ["prompt_id", "temperature", "seed"]
 
@@ -41,18 +46,18 @@ def main() -> None:
         "--budget", nargs=2, metavar=("FILE", "CALLS"), help="counted calls of APIs, and the most"
     )
     args = parser.parse_args()
-    judge = pinned(complete(args.judge), args.fetched)
-    if nodes.number(judge) > 0:
-        judging_engine.lend_node(judge)
+    judge = pinned(with_defaults(args.judge), args.fetched)
+    if multinode.number(judge) > 0:
+        local.lend_node(judge)
         return
-    prompts = files.read_parquet(args.prompts, Prompts)
-    sample = files.read_parquet(args.sample, AgreementSample)
+    prompts = storage.read_parquet(args.prompts, Prompts)
+    sample = storage.read_parquet(args.sample, AgreementSample)
     manifests = {}
     for path in args.output:
         model = path.stem
         sampled = sample.filter(model=model).select(RESPONSE)
         cells = cell_files(args.responses / model, args.temperatures, args.seeds)
-        responses = pl.concat(files.read_parquet(cell, Responses) for cell in cells)
+        responses = pl.concat(storage.read_parquet(cell, Responses) for cell in cells)
         # A person's file may hold more than the sample; it is checked as a whole.
         if judge["kind"] != "human":
             responses = responses.join(sampled, on=RESPONSE, how="semi", maintain_order="left")
@@ -64,10 +69,10 @@ def main() -> None:
             judge, model, prompts, responses, cache, budget.of_arguments(args.budget)
         )
         verdicts = verdicts.join(sampled, on=RESPONSE, how="semi", maintain_order="left")
-        files.write_parquet(verdicts, path, Verdicts)
-    files.write_json(manifests, args.manifest)
-    judging_engine.end_engine(judge)
+        storage.write_parquet(verdicts, path, Verdicts)
+    storage.write_json(manifests, args.manifest)
+    local.end_engine(judge)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import agreement_sample, command, experiments, files, noise_sample
-from refusal_stability.contracts import NoiseSample, Prompts
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.judge_agreement import sample as agreement_sample
+from refusal_stability.experiments.judge_noise import sample as noise_sample
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import NoiseSample, Prompts
 
 
 def main() -> None:
@@ -21,13 +25,13 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="the texts, Parquet")
     args = parser.parse_args()
-    judged = experiments.read_verdicts(args.verdicts)
+    judged = common.read_verdicts(args.verdicts)
     texts = pl.concat(noise_sample.texts_of(model, table) for (_, model), table in judged.items())
     drawn = noise_sample.draw(texts, args.size)
-    prompts = files.read_parquet(args.prompts, Prompts)
+    prompts = storage.read_parquet(args.prompts, Prompts)
     shown = agreement_sample.to_label(drawn, args.responses, prompts)
-    files.write_parquet(shown, args.output, NoiseSample)
+    storage.write_parquet(shown, args.output, NoiseSample)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -4,7 +4,10 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import command, files, paper, paper_tables
+from refusal_stability.core import cli, files
+from refusal_stability.report.paper import tables as paper_tables
+from refusal_stability.report.paper import write
+from refusal_stability.schemas import storage
 
 
 def main() -> None:
@@ -26,11 +29,11 @@ def main() -> None:
         name = paper_tables.name_of(path)
         # What else lies in the folder of experiments is no table of theirs.
         if contract := paper_tables.contract_of(name):
-            tables[name] = files.read_csv(path, contract)
+            tables[name] = storage.read_csv(path, contract)
     grid = (args.temperatures, args.seeds)
-    sections = paper.methods(args.run, args.models, args.judges, grid, args.statistics)
-    paper.write(args.output, sections, tables, files.read_text(args.citations))
+    sections = write.methods(args.run, args.models, args.judges, grid, args.statistics)
+    write.write(args.output, sections, tables, files.read_text(args.citations))
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -2,40 +2,35 @@
 
 import json
 
-from refusal_stability import (
-    command,
-    experiment_inputs,
-    experiments,
-    pilot,
-    pilot_figure,
-    study_cost,
-)
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.pilot import analysis, figure, study_cost
 
 
 def main() -> None:
-    parser = experiment_inputs.parser(__doc__)
+    parser = common.parser(__doc__)
     parser.add_argument("--temperatures", type=float, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, nargs="*", default=[], help="without any, 5 that are")
     parser.add_argument("--study", type=json.loads, required=True, help="the run to plan, as JSON")
     args = parser.parse_args()
-    judged = pilot.of_pilot(
-        experiments.read_verdicts(args.verdicts),
-        experiment_inputs.prompts_of(args),
+    judged = analysis.of_pilot(
+        common.read_verdicts(args.verdicts),
+        common.prompts_of(args),
         args.temperatures,
         args.seeds,
     )
-    grid = experiment_inputs.grid_of(args, judged)
-    resamples = experiment_inputs.resamples_of(args, grid)
-    table, cost = pilot.pilot(grid, resamples), study_cost.study_cost(args.study)
-    temperatures = pilot.by_temperature(grid, resamples)
-    experiments.write(
+    grid = common.grid_of(args, judged)
+    resamples = common.resamples_of(args, grid)
+    table, cost = analysis.pilot(grid, resamples), study_cost.study_cost(args.study)
+    temperatures = analysis.by_temperature(grid, resamples)
+    common.write(
         args.output,
         "pilot",
         {"pilot": table, "pilot_temperatures": temperatures, "pilot_cost": cost},
-        f"{pilot.caption(table)} {study_cost.caption(cost)}",
-        lambda: pilot_figure.pilot(temperatures, table),
+        f"{analysis.caption(table)} {study_cost.caption(cost)}",
+        lambda: figure.pilot(temperatures, table),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,9 +5,9 @@ import csv
 import json
 import sys
 
-from refusal_stability import command
-from refusal_stability.plan import make_plan
-from refusal_stability.plan_text import plan_text
+from refusal_stability.core import cli
+from refusal_stability.costs.plan import make_plan
+from refusal_stability.costs.plan_text import plan_text
 
 
 def main() -> None:
@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

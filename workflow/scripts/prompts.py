@@ -5,10 +5,11 @@ import json
 import sys
 from pathlib import Path
 
-from refusal_stability import command, files
-from refusal_stability.contracts import Prompts
-from refusal_stability.prompt_settings import check_expectation
-from refusal_stability.prompts import load_prompts
+from refusal_stability.core import cli
+from refusal_stability.prompts.load import load_prompts
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Prompts
+from refusal_stability.settings.prompts import check_expectation
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     args = parser.parse_args()
     prompts, manifest = load_prompts(args.settings)
     check_expectation(args.expect, manifest, "the source")
-    files.write_parquet(prompts, args.output, Prompts, manifest)
+    storage.write_parquet(prompts, args.output, Prompts, manifest)
     print(
         f"{manifest['count']} prompts, {manifest['duplicates_dropped']} duplicates dropped",
         file=sys.stderr,
@@ -29,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

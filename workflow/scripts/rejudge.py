@@ -4,10 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
-from refusal_stability import budget, command, files, judging_engine, nodes, rejudging
-from refusal_stability.contracts import NoiseSample, Rejudged
-from refusal_stability.hub_weights import pinned
-from refusal_stability.judge_settings import complete
+from refusal_stability.api import budget
+from refusal_stability.core import cli
+from refusal_stability.engine import multinode
+from refusal_stability.experiments.judge_noise import rejudge
+from refusal_stability.hub.weights import pinned
+from refusal_stability.judging import local
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import NoiseSample, Rejudged
+from refusal_stability.settings.judges import with_defaults
 
 
 def main() -> None:
@@ -27,12 +32,12 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="labels, Parquet")
     args = parser.parse_args()
-    judge = pinned(complete(args.judge), args.fetched)
-    if nodes.number(judge) > 0:
-        judging_engine.lend_node(judge)
+    judge = pinned(with_defaults(args.judge), args.fetched)
+    if multinode.number(judge) > 0:
+        local.lend_node(judge)
         return
-    texts = files.read_parquet(args.texts, NoiseSample)
-    labels = rejudging.rejudge(
+    texts = storage.read_parquet(args.texts, NoiseSample)
+    labels = rejudge.rejudge(
         judge,
         texts,
         args.repeats,
@@ -40,9 +45,9 @@ def main() -> None:
         args.cache,
         budget.of_arguments(args.budget),
     )
-    files.write_parquet(labels, args.output, Rejudged)
-    judging_engine.end_engine(judge)
+    storage.write_parquet(labels, args.output, Rejudged)
+    local.end_engine(judge)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from refusal_stability import command, files
-from refusal_stability.replication import read_figures, replication
-from refusal_stability.table_contracts import REPLICATION, TABLES
+from refusal_stability.core import cli
+from refusal_stability.report.replication import read_figures, replication
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.tables import REPLICATION, TABLES
 
 
 def main() -> None:
@@ -15,12 +16,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the comparison, CSV")
     args = parser.parse_args()
     tables = {
-        name: files.read_csv(args.tables / f"{name}.csv", contract)
+        name: storage.read_csv(args.tables / f"{name}.csv", contract)
         for name, contract in TABLES.items()
     }
     table = replication(read_figures(args.figures), tables)
-    files.write_csv(table, args.output, REPLICATION)
+    storage.write_csv(table, args.output, REPLICATION)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, files, paper
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import PromptInfo, Prompts, Responses, Stability, Verdicts
-from refusal_stability.page import Run, page
-from refusal_stability.page_compare import page_compare
-from refusal_stability.page_labels import page_labels
-from refusal_stability.page_text import page_text
-from refusal_stability.table_contracts import MORE_TABLES, TABLES
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.report.embedded_data import page_labels, page_text
+from refusal_stability.report.page import Run, page
+from refusal_stability.report.paper import write
+from refusal_stability.report.run_comparison import page_compare
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Prompts, Responses, Stability, Verdicts
+from refusal_stability.schemas.tables import MORE_TABLES, TABLES
 
 
 def main() -> None:
@@ -42,14 +43,16 @@ def main() -> None:
     parser.add_argument("--other-verdicts", type=Path, nargs="*", default=[], help="its verdicts")
     parser.add_argument("--output", type=Path, required=True, help="the page, HTML")
     args = parser.parse_args()
-    info = files.read_parquet(args.prompts, PromptInfo)
+    info = storage.read_parquet(args.prompts, PromptInfo)
     tables = {
-        name: files.read_csv(args.tables / f"{name}.csv", contract)
+        name: storage.read_csv(args.tables / f"{name}.csv", contract)
         for name, contract in TABLES.items()
     }
-    tables |= {path.stem: files.read_csv(path, MORE_TABLES[path.stem]) for path in args.more_tables}
+    tables |= {
+        path.stem: storage.read_csv(path, MORE_TABLES[path.stem]) for path in args.more_tables
+    }
     labels = page_labels(_verdicts(args.verdicts), info["prompt_id"].to_list())
-    stability = files.read_parquet(args.stability, Stability)
+    stability = storage.read_parquet(args.stability, Stability)
     other = None
     if args.other_models:
         other = page_compare(
@@ -57,7 +60,7 @@ def main() -> None:
             args.other_models.parents[1].name,
             dict(_verdicts(args.verdicts)),
             dict(_verdicts(args.other_verdicts)),
-            files.read_csv(args.other_models, TABLES["models"]),
+            storage.read_csv(args.other_models, TABLES["models"]),
             info,
             tuple(args.about["statistics"][f"bootstrap_{what}"] for what in ("resamples", "seed")),
         )
@@ -71,14 +74,14 @@ def main() -> None:
             .sort("ssi", "prompt_id", nulls_last=True)
         )
         text = page_text(
-            files.read_parquet(args.prompts, Prompts),
+            storage.read_parquet(args.prompts, Prompts),
             _replies(args, labels.models),
             labels.models,
             labels.temperatures,
             labels.seeds,
             least_stable_first["prompt_id"].to_list(),
         )
-    methods = paper.methods(
+    methods = write.methods(
         args.tables.parent,
         labels.models,
         labels.judges,
@@ -86,20 +89,20 @@ def main() -> None:
         args.about["statistics"],
     )
     run = Run(args.run, args.about, info, labels, stability, tables, text, other, methods)
-    files.write_text(page(run, args.resources), args.output)
+    storage.write_text(page(run, args.resources), args.output)
 
 
 def _verdicts(paths: list[Path]) -> Iterator[tuple[tuple[str, str], pl.DataFrame]]:
     # One at a time: twenty million labels are many.
     for path in paths:
-        yield (path.parent.name, path.stem), files.read_parquet(path, Verdicts)
+        yield (path.parent.name, path.stem), storage.read_parquet(path, Verdicts)
 
 
 def _replies(args: argparse.Namespace, models: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
     for model in models:
         for path in cell_files(args.responses / model, args.temperatures, args.seeds):
-            yield model, files.read_parquet(path, Responses)
+            yield model, storage.read_parquet(path, Responses)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, files
-from refusal_stability.contracts import PromptInfo, Prompts
-from refusal_stability.pilot import stratified_sample
+from refusal_stability.core import cli
+from refusal_stability.experiments.pilot.analysis import stratified_sample
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Prompts
 
 
 def main() -> None:
@@ -17,16 +18,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True, help="of the draw")
     parser.add_argument("--output", type=Path, required=True, help="prompts, Parquet")
     args = parser.parse_args()
-    prompts = files.read_parquet(args.prompts, PromptInfo)
+    prompts = storage.read_parquet(args.prompts, PromptInfo)
     contract = PromptInfo
     # Of labels there is no text.
     if "prompt" in pl.read_parquet_schema(args.prompts):
         contract = Prompts
-        prompts = files.read_parquet(args.prompts, contract)
+        prompts = storage.read_parquet(args.prompts, contract)
     categories = prompts["category"].fill_null("(none)").to_numpy()
     drawn = stratified_sample(categories, args.number, args.seed)
-    files.write_parquet(prompts[drawn], args.output, contract)
+    storage.write_parquet(prompts[drawn], args.output, contract)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -1,23 +1,25 @@
 """Compare three-way with binary scoring."""
 
-from refusal_stability import command, experiment_figures, experiment_inputs, experiments
-from refusal_stability.scoring import caption, compare_scorings
+from refusal_stability.core import cli
+from refusal_stability.experiments import common
+from refusal_stability.experiments.scoring import figure
+from refusal_stability.experiments.scoring.analysis import caption, compare_scorings
 
 
 def main() -> None:
-    args = experiment_inputs.parser(__doc__).parse_args()
-    grid = experiment_inputs.grid_of(args)
-    resamples = experiment_inputs.resamples_of(args, grid)
+    args = common.parser(__doc__).parse_args()
+    grid = common.grid_of(args)
+    resamples = common.resamples_of(args, grid)
     limits = [*args.statistics["thresholds"], args.statistics["unstable_below"]]
     table = compare_scorings(grid, resamples, limits)
-    experiments.write(
+    common.write(
         args.output,
         "scoring",
         {"scoring": table},
         caption(table, limits),
-        lambda: experiment_figures.scoring(table),
+        lambda: figure.scoring(table),
     )
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

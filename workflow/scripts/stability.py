@@ -5,9 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, files
-from refusal_stability.contracts import Stability, Verdicts
-from refusal_stability.stability import stability
+from refusal_stability.core import cli
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import Stability, Verdicts
+from refusal_stability.statistics.stability import stability
 
 
 def main() -> None:
@@ -19,11 +20,11 @@ def main() -> None:
     args = parser.parse_args()
     # One model after the other: all verdicts at once would be most of the memory.
     tables = [
-        stability(files.read_parquet(path, Verdicts).with_columns(model=pl.lit(path.stem)))
+        stability(storage.read_parquet(path, Verdicts).with_columns(model=pl.lit(path.stem)))
         for path in args.verdicts
     ]
-    files.write_parquet(pl.concat(tables), args.output, Stability)
+    storage.write_parquet(pl.concat(tables), args.output, Stability)
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

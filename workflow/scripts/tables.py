@@ -7,11 +7,12 @@ from pathlib import Path
 
 import polars as pl
 
-from refusal_stability import command, files
-from refusal_stability.cells import cell_files
-from refusal_stability.contracts import PromptInfo, Responses, Stability, Verdicts
-from refusal_stability.table_contracts import TABLES
-from refusal_stability.tables import Settings, make_tables
+from refusal_stability.core import cli
+from refusal_stability.core.cells import cell_files
+from refusal_stability.schemas import storage
+from refusal_stability.schemas.stages import PromptInfo, Responses, Stability, Verdicts
+from refusal_stability.schemas.tables import TABLES
+from refusal_stability.statistics.tables import Settings, make_tables
 
 
 def main() -> None:
@@ -34,27 +35,27 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the tables")
     args = parser.parse_args()
     tables = make_tables(
-        ((path.stem, files.read_parquet(path, Stability)) for path in args.stability),
+        ((path.stem, storage.read_parquet(path, Stability)) for path in args.stability),
         _verdicts(args.verdicts),
-        files.read_parquet(args.prompts, PromptInfo),
+        storage.read_parquet(args.prompts, PromptInfo),
         Settings(**args.settings),
         _truncated(args) if args.responses else (),
     )
     for name, contract in TABLES.items():
-        files.write_csv(tables[name], args.output / f"{name}.csv", contract)
+        storage.write_csv(tables[name], args.output / f"{name}.csv", contract)
 
 
 def _verdicts(paths: Iterable[Path]) -> Iterator[tuple[str, str, pl.DataFrame]]:
     for path in paths:
-        yield path.parent.name, path.stem, files.read_parquet(path, Verdicts)
+        yield path.parent.name, path.stem, storage.read_parquet(path, Verdicts)
 
 
 def _truncated(args: argparse.Namespace) -> Iterator[tuple[str, pl.DataFrame]]:
     for model in dict.fromkeys(path.stem for path in args.verdicts):
         for path in cell_files(args.responses / model, args.temperatures, args.seeds):
-            replies = files.read_parquet(path, Responses)
+            replies = storage.read_parquet(path, Responses)
             yield model, replies.filter(finish_reason="length").select("prompt_id")
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from refusal_stability import command
-from refusal_stability.kept import take
+from refusal_stability.cache.collect import take
+from refusal_stability.core import cli
 
 
 def main() -> None:
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

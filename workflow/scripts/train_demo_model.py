@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from refusal_stability import command, demo_training, files
-from refusal_stability.demo_corpus import load_corpus
-from refusal_stability.errors import InputError
+from refusal_stability.core import cli, files
+from refusal_stability.core.errors import InputError
+from refusal_stability.demo import training
+from refusal_stability.prompts.demo_corpus import load_corpus
 
 
 def main() -> None:
@@ -16,12 +17,12 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="which of the demo models")
     parser.add_argument("--output", type=Path, required=True, help="checkpoint, a folder")
     args = parser.parse_args()
-    specs = demo_training.load_specs(args.spec)
+    specs = training.load_specs(args.spec)
     if args.name not in specs:
         raise InputError(
             f"{args.spec}: no demo model '{args.name}'. Hint: there are {', '.join(specs)}"
         )
-    model, tokenizer = demo_training.train(
+    model, tokenizer = training.train(
         specs[args.name], load_corpus(args.corpus), files.read_text(args.rubric)
     )
     model.save_pretrained(args.output)
@@ -29,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    cli.run(main)

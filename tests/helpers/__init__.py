@@ -1,0 +1,1 @@
+"""What tests of several files and programs need: workspaces, servers, stand-ins, label grids."""

@@ -1,0 +1,1 @@
+"""The experiment `compare`: two models, or a model before and after."""

@@ -1,0 +1,1 @@
+"""The experiment `determinism`: what ways to run an engine do to its replies."""

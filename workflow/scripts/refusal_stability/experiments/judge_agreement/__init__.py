@@ -1,0 +1,1 @@
+"""The experiment `judge_agreement`: a sample of replies labelled by further judges."""

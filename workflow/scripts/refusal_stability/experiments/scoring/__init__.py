@@ -1,0 +1,1 @@
+"""The experiment `scoring`: how PARTIAL counts."""

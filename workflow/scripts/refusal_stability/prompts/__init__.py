@@ -1,0 +1,4 @@
+"""Prompts, of files, datasets and the demo.
+
+`load` makes the prompts of a configuration.
+"""
