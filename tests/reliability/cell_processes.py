@@ -57,7 +57,7 @@ def _computing(folder: Path) -> Iterator[tuple[int, int, int, str]]:
                 continue
             if (place / "cwd").resolve() != folder.resolve():
                 continue
-            # FlaggedPrompts the name, which may hold anything, up to the last bracket.
+            # Behind the name, which may hold anything, up to the last bracket.
             status = (place / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             # It has ended.

@@ -248,3 +248,13 @@ def listed(name: str) -> list[str]:
 def test_rules_and_package_name_the_same() -> None:
     assert sorted(listed("FIGURES")) == sorted(FIGURES)
     assert set(TABLES) <= set(listed("TABLES"))
+
+
+def test_no_caption_names_a_class() -> None:
+    modules = (REPOSITORY / "workflow/scripts/refusal_stability").rglob("*.py")
+    code = "\n".join(path.read_text(encoding="utf-8") for path in modules)
+    classes = set(re.findall(r"^class ([A-Z]\w*[a-z][A-Z]\w*)", code, re.MULTILINE))
+    assert len(classes) > 40
+    for path in (REPOSITORY / "workflow/report").rglob("*.rst"):
+        words = set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+        assert not words & classes, path

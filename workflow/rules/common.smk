@@ -21,7 +21,8 @@ gc.set_threshold(50_000, 10, 10)
 sys.path.insert(0, str(Path(workflow.current_basedir).parent / "scripts"))
 
 from refusal_stability.controller import code, duplicate_keys
-from refusal_stability.controller.check_config import checked_config, with_overrides
+from refusal_stability.controller.check_config import checked_config
+from refusal_stability.controller.overrides import with_overrides
 from refusal_stability.settings.weights import DEMO_PREFIX, is_folder, is_on_hub
 from refusal_stability.core import cli, formats, versions
 from refusal_stability.core.cells import CELL_NAME, cell_name, temperature_text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from helpers.configs import check, error_of, valid_config, with_value
-from refusal_stability.controller.check_config import with_overrides
+from refusal_stability.controller.overrides import with_overrides
 from refusal_stability.core.errors import ConfigError
 from refusal_stability.settings.weights import is_folder
 

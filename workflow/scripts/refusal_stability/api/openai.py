@@ -33,7 +33,7 @@ _RESPONSE_FORMAT = {
 
 
 class ChatCompletions:
-    """A model behind the Chat Completions API, whoever asks it: a judge, or the workflow itself."""
+    """A model behind the Chat Completions API: a judge, or a model under test."""
 
     def __init__(self, entry: dict[str, Any], limit: RateLimit, budget: Budget = UNLIMITED) -> None:
         """Raises ProviderError if the key's environment variable is not set."""

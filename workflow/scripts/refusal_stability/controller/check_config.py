@@ -5,14 +5,14 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
-from refusal_stability.controller import check_prompts, duplicate_keys
+from refusal_stability.controller import check_prompts
 from refusal_stability.core.cells import temperature_text
 from refusal_stability.core.errors import ConfigError
 from refusal_stability.core.names import RESERVED_NAMES
@@ -63,49 +63,6 @@ def checked_config(
     except ConfigError as error:
         raise ConfigError(f"{config_file}: {error}") from None
     return config
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads a date as text, which is how the command line means it."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    letter: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def with_overrides(config: dict[str, Any], arguments: Sequence[str] | None) -> dict[str, Any]:
-    """Return ``config`` with the values of ``--config`` as a file would have them.
-
-    Snakemake leaves text what is neither a number nor True or False: `cache=false` would name a
-    folder, and `temperatures=[0.5]` would be a list of text.
-
-    Args:
-        config: of the files, with the command line's values merged into it by Snakemake.
-        arguments: of `--config`, each `key=value`.
-
-    Raises:
-        ConfigError: a mapping has a key twice.
-    """
-    config = dict(config)
-    for argument in arguments or []:
-        key, _, text = argument.partition("=")
-        try:
-            value = yaml.load(text, Loader=_Loader)
-        # Such as an integer that is none.
-        except (yaml.YAMLError, ValueError):
-            continue
-        duplicate_keys.check_text(text, f"--config {key}")
-        if key in config:
-            config[key] = _merged(config[key], value)
-    return config
-
-
-def _merged(value: Any, override: Any) -> Any:
-    if not isinstance(value, Mapping) or not isinstance(override, Mapping):
-        return override
-    return {**value, **{key: _merged(value.get(key), override[key]) for key in override}}
 
 
 def _locate(config: dict[str, Any]) -> None:

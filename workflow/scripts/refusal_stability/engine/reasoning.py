@@ -15,7 +15,7 @@ def opens_reasoning(tokenizer: "PreTrainedTokenizerBase", request: list[int]) ->
 
     DeepSeek-R1's chat template writes it, Qwen 3's leaves it to the model.
     """
-    # A few tokens hold the tag and its line break, even spelt in letters.
+    # A few tokens hold the tag and its line break, even written in letters.
     return tokenizer.decode(request[-16:]).rstrip().endswith(START_OF_REASONING)
 
 

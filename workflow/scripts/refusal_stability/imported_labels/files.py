@@ -13,7 +13,7 @@ from refusal_stability.imported_labels.tables import place
 class LabelFiles:
     """Files of labels, one after another.
 
-    ``rows`` holds their columns as categories of text, as spelt, null where empty;
+    ``rows`` holds their columns as categories of text, as written, null where empty;
     ``starts`` the number of each file's first row in it.
     """
 

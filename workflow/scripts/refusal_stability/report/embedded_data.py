@@ -91,7 +91,7 @@ def _codes(table: pl.DataFrame, prompt_ids: list[str]) -> pl.DataFrame:
     )
 
 
-# What the texts of a page may take, so that it opens: bytes as they stand in the file.
+# What the texts of a page may take, so that it opens: in bytes of the file.
 TEXT_BYTES = 24_000_000
 
 

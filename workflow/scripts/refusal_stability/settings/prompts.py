@@ -1,4 +1,4 @@
-"""The key `prompts` of the configuration: what no schema can say of it, and what stands behind it.
+"""The key `prompts` of the configuration: what no schema can say of it, and the files behind it.
 
 Only the standard library at import: it is checked while the workflow is planned, in Snakemake's
 own environment.

@@ -21,6 +21,6 @@ def check_invalid_share(grid: RunArrays, limit: float) -> None:
     named = "; ".join(over)
     raise InvalidVerdictsError(
         f"too many invalid verdicts, the limit is {limit:.2%}: {named}. Hint: the column "
-        "`reason` of the verdicts says why; mend the judge or its rubric, or raise "
+        "`reason` of the verdicts says why; fix the judge or its rubric, or raise "
         "statistics.max_invalid_share"
     )
