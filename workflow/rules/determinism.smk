@@ -1,7 +1,5 @@
 # Takes: prompts and a model's weights. Makes: the experiment `determinism`, on jobs of its own: what
 # is repeated on purpose comes from no cache.
-from refusal_stability.engine import determinism
-from refusal_stability.settings import models
 from refusal_stability.settings import models as model_settings
 
 DETERMINISM_SETTINGS = config["experiments"]["determinism"]
@@ -14,7 +12,7 @@ if DETERMINISM_MODEL:
             **DETERMINISM_MODEL,
             "determinism": mode,
         }
-        for mode in models.MODES
+        for mode in model_settings.MODES
     }
 DETERMINISM_SEEDS = DETERMINISM_SETTINGS.get("seeds", SEEDS)
 DETERMINISM_PROBLEM = ""
@@ -161,7 +159,7 @@ rule determinism:
     params:
         model=DETERMINISM_MODEL["name"] if DETERMINISM_MODEL else "",
         judge=list(JUDGES)[0],
-        arms=models.MODES,
+        arms=model_settings.MODES,
         folder=lambda wildcards, output: Path(output.table).parent,
     message:
         "Comparing the ways to run the engine"
